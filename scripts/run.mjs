@@ -1,0 +1,28 @@
+/**
+ * Runs a program of the project with the project's own Node: `node scripts/run.mjs FILE [ARGUMENT…]`.
+ * Sets the clone up first when that has not happened yet.
+ */
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { ownNode, projectRoot, setupDependencies } from './setup.mjs'
+
+const [file, ...args] = process.argv.slice(2)
+if (file === undefined) {
+  console.error('usage: node scripts/run.mjs FILE [ARGUMENT…]')
+  process.exit(2)
+}
+setupDependencies()
+
+const child = spawn(ownNode, [join(projectRoot, file), ...args], { stdio: 'inherit' })
+// Ctrl-C reaches the child by itself (same terminal); this process only waits for its orderly end.
+process.on('SIGINT', () => undefined)
+process.on('SIGTERM', () => child.kill('SIGTERM'))
+process.on('SIGHUP', () => child.kill('SIGHUP'))
+child.on('error', (error) => {
+  console.error(`Cannot start ${ownNode}: ${error.message}`)
+  process.exit(1)
+})
+child.on('exit', (code, signal) => {
+  if (signal !== null) process.kill(process.pid, signal)
+  else process.exit(code ?? 1)
+})
