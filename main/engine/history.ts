@@ -1,0 +1,66 @@
+import type { RunEvent } from '../../shared/events/index.ts'
+
+type CredentialTried = Extract<RunEvent, { type: 'credential-tried' }>
+export type CredentialName = CredentialTried['credential']
+
+/** State of an act according to the journal; `unknown`: begun, and nobody knows whether it took effect. */
+export type ChangeState = 'never' | 'unknown' | 'done' | 'failed'
+
+export interface History {
+  change(phase: string, node: string | undefined, key: string): ChangeState
+  /** Outcome of the last try with this credential; `trying`: the process died before the answer. */
+  credential(
+    node: string | undefined,
+    account: string,
+    credential: CredentialName,
+  ): CredentialTried['outcome'] | undefined
+  /** What was seen when this statement was last proven, in this run. */
+  evidence(phase: string, node: string | undefined, statement: string): string | undefined
+}
+
+/** Knows what happened in the run so far, events of earlier attempts included. Grows with the run. */
+export class RunHistory implements History {
+  readonly #changes = new Map<string, ChangeState>()
+  readonly #credentials = new Map<string, CredentialTried['outcome']>()
+  readonly #evidence = new Map<string, string>()
+
+  /** Takes in one event. */
+  note(event: RunEvent): void {
+    switch (event.type) {
+      case 'change-started':
+        this.#changes.set(keyOf(event.phase, event.node, event.key), 'unknown')
+        break
+      case 'change-finished':
+        this.#changes.set(keyOf(event.phase, event.node, event.key), event.outcome)
+        break
+      case 'credential-tried':
+        this.#credentials.set(keyOf(event.node, event.account, event.credential), event.outcome)
+        break
+      case 'evidence':
+        this.#evidence.set(keyOf(event.phase, event.node, event.statement), event.seen)
+        break
+      default:
+        break
+    }
+  }
+
+  change(phase: string, node: string | undefined, key: string): ChangeState {
+    return this.#changes.get(keyOf(phase, node, key)) ?? 'never'
+  }
+
+  credential(
+    node: string | undefined,
+    account: string,
+    credential: CredentialName,
+  ): CredentialTried['outcome'] | undefined {
+    return this.#credentials.get(keyOf(node, account, credential))
+  }
+
+  evidence(phase: string, node: string | undefined, statement: string): string | undefined {
+    return this.#evidence.get(keyOf(phase, node, statement))
+  }
+}
+
+function keyOf(...parts: readonly (string | undefined)[]): string {
+  return JSON.stringify(parts)
+}
