@@ -1,0 +1,1 @@
+export { checkNodes } from './node-checks.ts'

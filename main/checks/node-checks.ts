@@ -1,0 +1,276 @@
+import type { CheckResult } from '../../shared/checks/index.ts'
+import type { Plan } from '../../shared/plan/index.ts'
+import type { BlockDevice, NodeFacts } from '../phases/node-facts.ts'
+
+const gigabyte = 1_000_000_000
+
+/** Least size of a node, per procedure generation (palette.md §2.1). */
+const minimum = { cpus: 8, memoryMegabytes: 16 * 1024, firstDiskGigabytes: 250, storageDiskGigabytes: 200 }
+/** A tenth of the memory belongs to firmware and kernel and is not shown (checks.md, node.memory). */
+const visibleMemoryShare = 0.9
+
+type Verdict = Pick<CheckResult, 'state' | 'measured'>
+
+/** The checks of single nodes and of all nodes together that need nothing but their facts. */
+export function checkNodes(plan: Plan, facts: readonly NodeFacts[]): CheckResult[] {
+  return [...facts.flatMap((node) => checkNode(plan, node)), ...checkFleet(facts)]
+}
+
+function checkNode(plan: Plan, facts: NodeFacts): CheckResult[] {
+  const { node, edgeHost } = facts
+  const check = (result: Omit<CheckResult, 'target' | 'state' | 'measured'>, verdict: Verdict): CheckResult => ({
+    ...result,
+    target: node.name,
+    ...verdict,
+  })
+  const hardware = edgeHost.spec?.hardwareSpec
+  const fromApi = 'GET /v1/edge-mgmt/edgehosts/current'
+  return [
+    check(
+      {
+        id: 'node.mode',
+        severity: 'block',
+        title: 'Node is managed locally',
+        threshold: 'managementMode local, installationMode airgap',
+        evidence: 'GET /v1/edge-mgmt/settings',
+        remedy: 'Boot the node from the management appliance ISO; another image cannot form this cluster.',
+      },
+      managementMode(facts),
+    ),
+    check(
+      {
+        id: 'node.identity',
+        severity: 'block',
+        title: 'Node is the machine that the plan means',
+        threshold: expectedIdentity(node),
+        evidence: fromApi,
+        remedy: `Correct nodes "${node.name}": address or expect in the plan, or cable and address of the machine.`,
+      },
+      identity(facts),
+    ),
+    check(
+      {
+        id: 'node.no-cluster',
+        severity: 'block',
+        title: 'Node belongs to no other cluster',
+        threshold: `no cluster, or "${plan.cluster.name}"`,
+        evidence: 'GET /v1/edge-mgmt/cluster',
+        remedy: 'Use another node, or reset this one to factory default by hand if its cluster is not needed any more.',
+      },
+      {
+        state: facts.clusterName === undefined || facts.clusterName === plan.cluster.name ? 'pass' : 'fail',
+        measured: facts.clusterName === undefined ? 'none' : `cluster "${facts.clusterName}"`,
+      },
+    ),
+    check(
+      {
+        id: 'node.cpu',
+        severity: 'block',
+        title: 'Enough processors',
+        threshold: `at least ${minimum.cpus}`,
+        evidence: fromApi,
+        remedy: 'Give the node more processors.',
+      },
+      atLeast(hardware?.cpu?.cores, minimum.cpus, ''),
+    ),
+    check(
+      {
+        id: 'node.memory',
+        severity: 'block',
+        title: 'Enough memory',
+        threshold: `at least ${minimum.memoryMegabytes} MiB, less 10 % that the system keeps`,
+        evidence: fromApi,
+        remedy: 'Give the node more memory.',
+      },
+      atLeast(hardware?.memory?.sizeInMB, minimum.memoryMegabytes * visibleMemoryShare, ' MiB'),
+    ),
+    check(
+      {
+        id: 'node.arch',
+        severity: 'block',
+        title: 'Processor architecture fits the pool',
+        threshold: plan.cluster.pools.controlPlane.architecture,
+        evidence: fromApi,
+        remedy: 'Correct the architecture of the pool, or use another node.',
+      },
+      equal(hardware?.archType, plan.cluster.pools.controlPlane.architecture),
+    ),
+    check(
+      {
+        id: 'node.install-complete',
+        severity: 'block',
+        title: 'Node runs from its disk',
+        threshold: 'active_boot',
+        evidence: 'kairos-agent state get boot',
+        remedy: 'Eject the ISO, restart the node from its disk and wait until its Local UI answers.',
+      },
+      bootState(facts),
+    ),
+    check(
+      {
+        id: 'node.disk1',
+        severity: 'block',
+        title: 'First disk is large enough',
+        threshold: `at least ${minimum.firstDiskGigabytes} GB`,
+        evidence: 'lsblk',
+        remedy: 'Give the node a larger first disk and install it again.',
+      },
+      firstDisk(plan, facts),
+    ),
+    check(
+      {
+        id: 'node.disk2-path',
+        severity: 'block',
+        title: 'Storage pool drive is there and is not in use',
+        threshold: `${plan.cluster.storagePoolDrive}, at least ${minimum.storageDiskGigabytes} GB, nothing mounted`,
+        evidence: 'lsblk',
+        remedy:
+          'Set cluster.storagePoolDrive to the path that the second disk has on every node, or add the disk. ' +
+          'Its content is destroyed by the installation.',
+      },
+      storageDisk(plan, facts),
+    ),
+  ]
+}
+
+/** What must differ, or be the same, between nodes. */
+function checkFleet(facts: readonly NodeFacts[]): CheckResult[] {
+  const unique = (
+    id: string,
+    title: string,
+    values: (facts: NodeFacts) => readonly string[],
+    remedy: string,
+  ): CheckResult => {
+    const owners = new Map<string, string[]>()
+    for (const node of facts) {
+      for (const value of values(node)) owners.set(value, [...(owners.get(value) ?? []), node.node.name])
+    }
+    const shared = [...owners].filter(([, nodes]) => nodes.length > 1)
+    return {
+      id,
+      target: 'all nodes',
+      severity: 'block',
+      title,
+      state: shared.length === 0 ? 'pass' : 'fail',
+      measured:
+        shared.length === 0
+          ? 'all different'
+          : shared.map(([value, nodes]) => `${nodes.join(' and ')} have ${value}`).join('; '),
+      threshold: 'all different',
+      evidence: 'GET /v1/edge-mgmt/edgehosts/current',
+      remedy,
+    }
+  }
+  const versions = new Set(facts.map((node) => node.edgeHost.status?.agentVersion ?? 'unknown'))
+  return [
+    unique(
+      'node.uid-unique',
+      'Every node has an id of its own',
+      (node) => [node.uid],
+      'Cloned machines share an id: give each its own product UUID and install it again.',
+    ),
+    unique(
+      'node.mac-unique',
+      'Every network interface has a MAC address of its own',
+      (node) => (node.edgeHost.spec?.networkInfo ?? []).flatMap((nic) => nic.macAddr?.toLowerCase() ?? []),
+      'Give each machine its own MAC addresses.',
+    ),
+    {
+      id: 'node.agent-version',
+      target: 'all nodes',
+      severity: 'block',
+      title: 'All nodes run the same version of the agent',
+      state: versions.size <= 1 && !versions.has('unknown') ? 'pass' : versions.has('unknown') ? 'could-not-run' : 'fail',
+      measured: facts.map((node) => `${node.node.name}: ${node.edgeHost.status?.agentVersion ?? 'unknown'}`).join(', '),
+      threshold: 'one version',
+      evidence: 'GET /v1/edge-mgmt/edgehosts/current',
+      remedy: 'Install all nodes from the same ISO.',
+    },
+  ]
+}
+
+function managementMode({ settings }: NodeFacts): Verdict {
+  const { managementMode: mode, installationMode } = settings
+  if (mode === undefined || installationMode === undefined) return { state: 'could-not-run', measured: 'not told' }
+  const isGood = mode.toLowerCase() === 'local' && installationMode.toLowerCase() === 'airgap'
+  return { state: isGood ? 'pass' : 'fail', measured: `${mode}, ${installationMode}` }
+}
+
+function expectedIdentity(node: NodeFacts['node']): string {
+  const parts = [`has address ${node.address}`]
+  if (node.nic.mode === 'static' && node.nic.address !== null) parts.push(`or ${node.nic.address}`)
+  if (node.expect.mac !== null) parts.push(`has MAC address ${node.expect.mac}`)
+  if (node.expect.edgeHostId !== null) parts.push(`is edge host ${node.expect.edgeHostId}`)
+  return parts.join(', ')
+}
+
+function identity({ node, uid, edgeHost }: NodeFacts): Verdict {
+  const nics = edgeHost.spec?.networkInfo ?? []
+  const addresses = nics.flatMap((nic) => withoutPrefix(nic.ip) ?? [])
+  const macs = nics.flatMap((nic) => nic.macAddr?.toLowerCase() ?? [])
+  const measured = `edge host ${uid}, addresses ${addresses.join(' ') || 'none'}, MAC addresses ${macs.join(' ') || 'none'}`
+  if (addresses.length === 0) return { state: 'could-not-run', measured }
+  const hasAddress =
+    addresses.includes(node.address) || (node.nic.address !== null && addresses.includes(node.nic.address))
+  const hasMac = node.expect.mac === null || macs.includes(node.expect.mac)
+  const hasUid = node.expect.edgeHostId === null || node.expect.edgeHostId === uid
+  return { state: hasAddress && hasMac && hasUid ? 'pass' : 'fail', measured }
+}
+
+function bootState({ ssh }: NodeFacts): Verdict {
+  if (ssh.kind === 'closed' || ssh.facts.bootState === undefined) {
+    // The Local UI only runs on an installed node, hence this is no reason to stop where SSH is closed.
+    return { state: 'pass', measured: 'Local UI answers; SSH could not be asked' }
+  }
+  return { state: ssh.facts.bootState === 'active_boot' ? 'pass' : 'fail', measured: ssh.facts.bootState }
+}
+
+function firstDisk(plan: Plan, facts: NodeFacts): Verdict {
+  const disks = disksOf(facts)
+  if (disks === undefined) return { state: 'pass', measured: 'SSH could not be asked; the installer checked it' }
+  const others = disks.filter((disk) => disk.path !== plan.cluster.storagePoolDrive)
+  const largest = others.reduce((size, disk) => Math.max(size, disk.size), 0)
+  return atLeast(Math.floor(largest / gigabyte), minimum.firstDiskGigabytes, ' GB')
+}
+
+function storageDisk(plan: Plan, facts: NodeFacts): Verdict {
+  const path = plan.cluster.storagePoolDrive
+  const disks = disksOf(facts)
+  if (disks === undefined) {
+    const reason = facts.ssh.kind === 'closed' ? facts.ssh.reason : 'lsblk did not answer'
+    return { state: 'could-not-run', measured: `unknown: ${reason}` }
+  }
+  const disk = disks.find((device) => device.path === path)
+  if (disk === undefined) {
+    return { state: 'fail', measured: `not there; disks: ${disks.map((device) => device.path).join(' ') || 'none'}` }
+  }
+  const mounts = mountsOf(disk)
+  // Once the cluster is there, the drive is in use by the cluster itself.
+  if (mounts.length > 0 && facts.clusterName === undefined) {
+    return { state: 'fail', measured: `in use: ${mounts.join(' ')}` }
+  }
+  return atLeast(Math.floor(disk.size / gigabyte), minimum.storageDiskGigabytes, ' GB')
+}
+
+function disksOf({ ssh }: NodeFacts): readonly BlockDevice[] | undefined {
+  return ssh.kind === 'read' ? ssh.facts.disks?.filter((device) => device.type === 'disk') : undefined
+}
+
+function mountsOf(device: BlockDevice): string[] {
+  const own = device.mountPoint === undefined || device.mountPoint === '' ? [] : [device.mountPoint]
+  return [...own, ...device.children.flatMap(mountsOf)]
+}
+
+function atLeast(value: number | undefined, least: number, unit: string): Verdict {
+  if (value === undefined) return { state: 'could-not-run', measured: 'not told' }
+  return { state: value >= least ? 'pass' : 'fail', measured: `${value}${unit}` }
+}
+
+function equal(value: string | undefined, wanted: string): Verdict {
+  if (value === undefined) return { state: 'could-not-run', measured: 'not told' }
+  return { state: value === wanted ? 'pass' : 'fail', measured: value }
+}
+
+function withoutPrefix(address: string | undefined): string | undefined {
+  return address?.split('/')[0]
+}

@@ -1,0 +1,81 @@
+import { AppError } from '../../shared/errors/index.ts'
+import type { CredentialName } from '../engine/history.ts'
+import type { PhaseContext } from '../engine/phase.ts'
+import type { LoginOutcome } from '../network/session.ts'
+
+export interface Credential {
+  readonly name: CredentialName
+  readonly password: string
+}
+
+interface LoginAttempts<S> {
+  readonly context: PhaseContext<S>
+  readonly node: string | undefined
+  /** Account name, for the journal and for messages. */
+  readonly account: string
+  /** Where to log in, for messages: "n1", "the system console". */
+  readonly place: string
+  /** In the plan's order: the one that the product starts with, then the one that it shall have. */
+  readonly credentials: readonly Credential[]
+  /** What the journal knows of the act that replaces the initial password by the new one. */
+  readonly passwordChange: 'never' | 'unknown' | 'done' | 'failed'
+  readonly login: (password: string) => Promise<LoginOutcome>
+}
+
+/**
+ * Logs in with the password that is most likely the right one, and with the other one if that is refused: each at most
+ * once, because the product locks an account after five failures. Every attempt is durable before it is made.
+ * Returns the credential that was accepted. Throws `LOGIN_LOCKED` or `LOGIN_REFUSED`.
+ */
+export async function logIn<S>(attempts: LoginAttempts<S>): Promise<Credential> {
+  const { context, account, place } = attempts
+  const refusals: string[] = []
+  for (const credential of inLikelyOrder(attempts)) {
+    const report = (outcome: 'trying' | 'accepted' | 'refused' | 'locked') =>
+      context.report({ type: 'credential-tried', account, credential: credential.name, outcome })
+    await report('trying')
+    const outcome = await attempts.login(credential.password)
+    await report(outcome.kind)
+    if (outcome.kind === 'accepted') return credential
+    if (outcome.kind === 'locked') {
+      throw new AppError({
+        code: 'LOGIN_LOCKED',
+        title: `The account ${account} of ${place} is locked after too many wrong passwords.`,
+        detail: outcome.message,
+        remedies: [
+          'Wait 15 minutes without any attempt, by nobody; every further attempt may prolong the lock.',
+          'Make sure that the passwords which the plan names are the right ones, then go on with --resume.',
+        ],
+        node: attempts.node,
+      })
+    }
+    refusals.push(`the ${credential.name} password: ${outcome.message}`)
+  }
+  throw new AppError({
+    code: 'LOGIN_REFUSED',
+    title: `${place} refused the login of ${account}.`,
+    detail: `Tried once each: ${refusals.join('; ')}`,
+    remedies: [
+      `Log in by hand once to find out the password of ${account}, and correct what the plan refers to.`,
+      'Do not guess: after five failures the account is locked for 15 minutes.',
+    ],
+    node: attempts.node,
+  })
+}
+
+/**
+ * What was accepted last, or what must be true if the change of the password took effect, comes first; what the journal
+ * saw refused, or tried without an answer, comes last.
+ */
+function inLikelyOrder<S>(attempts: LoginAttempts<S>): Credential[] {
+  const { context, node, account, passwordChange } = attempts
+  const rank = (credential: Credential): number => {
+    const last = context.history.credential(node, account, credential.name)
+    if (passwordChange === 'done') return credential.name === 'new' ? 0 : 3
+    if (last === 'refused' || last === 'trying') return 2
+    if (passwordChange === 'unknown') return credential.name === 'new' ? 0 : 1
+    if (last === 'accepted') return 0
+    return 1
+  }
+  return attempts.credentials.toSorted((left, right) => rank(left) - rank(right))
+}

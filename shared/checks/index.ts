@@ -1,0 +1,1 @@
+export { checkResultSchema, isBlocking, type CheckResult } from './check-result.ts'
