@@ -34,5 +34,25 @@ export function withRealTimeLimit(
 
 /** The reason of an aborted signal as an error that can be thrown. */
 export function reasonOf(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new StoppedByOperator()
+  const reason: unknown = signal.reason
+  // `abort()` without a reason gives a DOMException called AbortError: somebody wanted it to stop.
+  if (!(reason instanceof Error) || reason.name === 'AbortError') return new StoppedByOperator()
+  return reason
+}
+
+/** What `work` gives, unless the signal is aborted first: for work that may not listen to it. */
+export async function orAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  signal.throwIfAborted()
+  let handleAbort: (() => void) | undefined
+  const aborted = new Promise<never>((_resolve, reject) => {
+    handleAbort = () => {
+      reject(reasonOf(signal))
+    }
+    signal.addEventListener('abort', handleAbort, { once: true })
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    if (handleAbort !== undefined) signal.removeEventListener('abort', handleAbort)
+  }
 }

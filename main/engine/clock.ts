@@ -36,10 +36,18 @@ export function createScaledClock(origin: ClockOrigin): Clock {
   }
 }
 
+/** Node's timers count in a signed 32-bit integer; a longer one would fire at once. */
+const longestTimer = 2 ** 31 - 1
+
 async function sleepUntilDone(realMilliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   signal?.throwIfAborted()
   try {
-    await sleepRealTime(Math.max(0, realMilliseconds), undefined, signal === undefined ? {} : { signal })
+    let left = Math.max(0, realMilliseconds)
+    do {
+      const part = Math.min(left, longestTimer)
+      await sleepRealTime(part, undefined, signal === undefined ? {} : { signal })
+      left -= part
+    } while (left > 0)
   } catch (error) {
     // timers/promises rejects with its own AbortError; callers want the reason that was given.
     signal?.throwIfAborted()

@@ -13,10 +13,11 @@ export class EventLog {
   readonly #events: RunEvent[]
   readonly #journal: Journal | undefined
   readonly #clock: Clock
-  readonly #listeners = new Set<EventListener>()
+  readonly #listeners = new Set<{ readonly notify: EventListener }>()
   readonly #redact: (text: string) => string
   readonly #onFailure: (error: AppError) => void
   #seq: number
+  #hasFailed = false
   #last: Promise<void> = Promise.resolve()
 
   constructor(options: {
@@ -25,7 +26,7 @@ export class EventLog {
     clock: Clock
     /** Removes secrets from every text, as the last line of defence. */
     redact: (text: string) => string
-    /** Called once, when the journal cannot be written any more. */
+    /** Called once, when an event cannot be noted any more: a dead journal, or a bug. */
     onFailure: (error: AppError) => void
   }) {
     this.#journal = options.journal
@@ -40,26 +41,35 @@ export class EventLog {
     return this.#events
   }
 
-  /** Notes an event; whoever must not go on before it is durable awaits the promise. Never rejects with `void`. */
+  /** Notes an event; whoever must not go on before it is durable uses `emitDurably`. Never throws. */
   emit(event: NewRunEvent): void {
-    // A failed journal stops the run through onFailure; there is nothing to do for this caller.
+    // A failure stops the run through onFailure; there is nothing to do for this caller.
     this.emitDurably(event).catch(() => undefined)
   }
 
-  /** Resolves when the event is on the disk and was handed on. */
+  /** Resolves when the event is on the disk and was handed on. Never throws, only rejects. */
   emitDurably(event: NewRunEvent): Promise<void> {
+    const time = new Date(this.#clock.now()).toISOString()
+    // Parsing is the guarantee that nothing but what the schema names gets out.
+    const parsed = runEventSchema.safeParse({
+      ...redactTexts(event, this.#redact),
+      seq: this.#seq + 1,
+      time,
+    })
+    if (!parsed.success) {
+      this.#fail(parsed.error)
+      return Promise.reject(toAppError(parsed.error))
+    }
+    // Only what gets into the journal gets a number: a gap would break the chain.
     this.#seq += 1
-    const positioned = { ...event, seq: this.#seq, time: new Date(this.#clock.now()).toISOString() }
-    // Parsing is the guarantee that nothing but what the schema names gets out, and it redacts on the way.
-    const complete = runEventSchema.parse(redactTexts(positioned, this.#redact))
-    const done = (this.#journal?.append(complete) ?? Promise.resolve()).then(() => {
-      this.#events.push(complete)
-      for (const listener of this.#listeners) listener(complete)
+    const noted = (this.#journal?.append(parsed.data) ?? Promise.resolve()).then(() => {
+      this.#events.push(parsed.data)
+      this.#handOn(parsed.data)
     })
-    this.#last = done.catch((error: unknown) => {
-      this.#onFailure(toAppError(error))
+    this.#last = noted.catch((error: unknown) => {
+      this.#fail(error)
     })
-    return done
+    return noted
   }
 
   /** Resolves when everything noted so far is durable (or the journal has failed). */
@@ -70,18 +80,59 @@ export class EventLog {
   /** Calls `listener` with all events above `afterSeq`, and from then on with every new one. Returns the end of it. */
   subscribe(listener: EventListener, afterSeq = 0): () => void {
     for (const event of this.#events) if (event.seq > afterSeq) listener(event)
-    this.#listeners.add(listener)
+    const subscription = { notify: listener }
+    this.#listeners.add(subscription)
     return () => {
-      this.#listeners.delete(listener)
+      this.#listeners.delete(subscription)
     }
+  }
+
+  #handOn(event: RunEvent): void {
+    // A copy: who subscribes meanwhile has got this event by the catch-up already.
+    for (const subscription of [...this.#listeners]) {
+      if (!this.#listeners.has(subscription)) continue
+      try {
+        subscription.notify(event)
+      } catch (error) {
+        // The event is durable and the others shall see it; but somebody is blind now, so the run must not go on.
+        this.#fail(error)
+      }
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#hasFailed) return
+    this.#hasFailed = true
+    this.#onFailure(toAppError(error))
   }
 }
 
-function redactTexts(value: unknown, redact: (text: string) => string): unknown {
-  if (typeof value === 'string') return redact(value)
-  if (Array.isArray(value)) return value.map((item) => redactTexts(item, redact))
-  if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redactTexts(item, redact)]))
+/** What programs look things up by. It comes from the plan and from the code, never from a secret. */
+const identifiers = new Set([
+  'type',
+  'mode',
+  'outcome',
+  'code',
+  'kind',
+  'credential',
+  'runId',
+  'planDigest',
+  'id',
+  'phase',
+  'node',
+  'nodes',
+  'targets',
+  'fingerprint',
+  'consoleUrl',
+])
+
+function redactTexts(value: object, redact: (text: string) => string): object {
+  const redactAny = (item: unknown): unknown => {
+    if (typeof item === 'string') return redact(item)
+    if (Array.isArray(item)) return item.map(redactAny)
+    return typeof item === 'object' && item !== null ? redactTexts(item, redact) : item
   }
-  return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, identifiers.has(key) ? item : redactAny(item)]),
+  )
 }

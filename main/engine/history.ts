@@ -23,6 +23,12 @@ export class RunHistory implements History {
   readonly #changes = new Map<string, ChangeState>()
   readonly #credentials = new Map<string, CredentialTried['outcome']>()
   readonly #evidence = new Map<string, string>()
+  readonly #redact: (text: string) => string
+
+  /** `redact`: what the events went through; a question is put in the same words, or it would find nothing. */
+  constructor(redact: (text: string) => string = (text) => text) {
+    this.#redact = redact
+  }
 
   /** Takes in one event. */
   note(event: RunEvent): void {
@@ -45,7 +51,7 @@ export class RunHistory implements History {
   }
 
   change(phase: string, node: string | undefined, key: string): ChangeState {
-    return this.#changes.get(keyOf(phase, node, key)) ?? 'never'
+    return this.#changes.get(keyOf(phase, node, this.#redact(key))) ?? 'never'
   }
 
   credential(
@@ -53,11 +59,11 @@ export class RunHistory implements History {
     account: string,
     credential: CredentialName,
   ): CredentialTried['outcome'] | undefined {
-    return this.#credentials.get(keyOf(node, account, credential))
+    return this.#credentials.get(keyOf(node, this.#redact(account), credential))
   }
 
   evidence(phase: string, node: string | undefined, statement: string): string | undefined {
-    return this.#evidence.get(keyOf(phase, node, statement))
+    return this.#evidence.get(keyOf(phase, node, this.#redact(statement)))
   }
 }
 

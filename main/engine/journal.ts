@@ -8,9 +8,14 @@ import { runEventSchema, type RunEvent } from '../../shared/events/index.ts'
 /** What the first line of a journal names as the hash of the line before it. */
 const noLineBefore = '0'.repeat(64)
 
+const hashSchema = z.string().regex(/^[0-9a-f]{64}$/)
+
 const journalLineSchema = z.strictObject({
-  previousHash: z.string().regex(/^[0-9a-f]{64}$/),
+  /** SHA-256 of the line before, without its line feed. */
+  previousHash: hashSchema,
   event: runEventSchema,
+  /** SHA-256 of this line up to here: no next line vouches for the last one. */
+  checksum: hashSchema,
 })
 
 export type JournalReading =
@@ -28,8 +33,10 @@ export type JournalReading =
 
 /**
  * Reads a journal and checks its chain: every line carries the SHA-256 of the line before (the bytes without the line
- * feed), and the numbers of the events have no gap. An unfinished last line is tolerated, because a process may die
- * while it writes; anything else that does not fit was altered afterwards.
+ * feed) and one of itself, and the numbers of the events have no gap. An unfinished last line is tolerated, because a
+ * process may die while it writes; anything else that does not fit was altered afterwards.
+ *
+ * What it cannot see is that whole lines are missing at the end; `head`, kept elsewhere, proves that.
  */
 export function readJournal(bytes: Buffer): JournalReading {
   const events: RunEvent[] = []
@@ -39,10 +46,16 @@ export function readJournal(bytes: Buffer): JournalReading {
   while (offset < bytes.length) {
     line += 1
     const end = bytes.indexOf(0x0a, offset)
-    if (end === -1) return { kind: 'intact', events, head, length: offset, hasTornLine: true }
+    if (end === -1) {
+      // A line that was cut off lacks its line feed; one that has another byte in its place was altered.
+      if (parseLine(bytes.subarray(offset, -1)) !== undefined) {
+        return { kind: 'broken', line, reason: 'does not end with a line feed' }
+      }
+      return { kind: 'intact', events, head, length: offset, hasTornLine: true }
+    }
     const raw = bytes.subarray(offset, end)
     const parsed = parseLine(raw)
-    if (parsed === undefined) return { kind: 'broken', line, reason: 'is not a journal line' }
+    if (parsed === undefined) return { kind: 'broken', line, reason: 'is not a journal line, or was altered' }
     if (parsed.previousHash !== head) {
       return { kind: 'broken', line, reason: 'does not carry the hash of the line before it' }
     }
@@ -70,21 +83,29 @@ export interface Journal {
 
 /** Begins a journal. Fails when the file is there already: a run never overwrites another one's. */
 export async function createJournal(file: string): Promise<Journal> {
-  const handle = await open(file, 'ax', 0o600).catch((error: unknown) => {
+  const handle = await open(file, 'wx', 0o600).catch((error: unknown) => {
     throw writeFailed(file, error)
   })
-  await syncDirectory(dirname(file))
+  try {
+    await syncDirectory(dirname(file))
+  } catch (error) {
+    await handle.close()
+    throw writeFailed(file, error)
+  }
   return new JournalWriter(file, handle, noLineBefore, 0)
 }
 
 /**
  * Goes on with a journal: returns what it holds and a writer behind its last intact line. A torn last line is cut off.
- * Throws `JOURNAL_BROKEN` when the chain does not hold.
+ * Throws `JOURNAL_BROKEN` when the chain does not hold, `JOURNAL_UNREADABLE` when there is nothing to read.
  */
 export async function resumeJournal(
   file: string,
 ): Promise<{ journal: Journal; events: readonly RunEvent[] }> {
-  const reading = readJournal(await readFile(file))
+  const bytes = await readFile(file).catch((error: unknown) => {
+    throw unreadable(file, error)
+  })
+  const reading = readJournal(bytes)
   if (reading.kind === 'broken') {
     throw new AppError({
       code: 'JOURNAL_BROKEN',
@@ -96,10 +117,17 @@ export async function resumeJournal(
       ],
     })
   }
-  const handle = await open(file, 'r+')
+  const handle = await open(file, 'r+').catch((error: unknown) => {
+    throw writeFailed(file, error)
+  })
   if (reading.hasTornLine) {
-    await handle.truncate(reading.length)
-    await handle.datasync()
+    try {
+      await handle.truncate(reading.length)
+      await handle.datasync()
+    } catch (error) {
+      await handle.close()
+      throw writeFailed(file, error)
+    }
   }
   return { journal: new JournalWriter(file, handle, reading.head, reading.length), events: reading.events }
 }
@@ -133,7 +161,7 @@ class JournalWriter implements Journal {
 
   async #write(event: RunEvent): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
-    const line = Buffer.from(JSON.stringify({ previousHash: this.#head, event }))
+    const line = formatLine(this.#head, event)
     const bytes = Buffer.concat([line, Buffer.from('\n')])
     try {
       await this.#writeAll(bytes)
@@ -152,12 +180,26 @@ class JournalWriter implements Journal {
     let done = 0
     while (done < bytes.length) {
       const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, this.#length + done)
+      if (bytesWritten === 0) throw new Error('the system took no bytes')
       done += bytesWritten
     }
   }
 }
 
+const checksumKey = ',"checksum":"'
+/** Bytes of `,"checksum":"<64 digits>"}`, with which every line ends. */
+const checksumLength = checksumKey.length + 64 + 2
+
+function formatLine(previousHash: string, event: RunEvent): Buffer {
+  const body = JSON.stringify({ previousHash, event }).slice(0, -1)
+  return Buffer.from(`${body}${checksumKey}${hashOf(Buffer.from(body))}"}`)
+}
+
 function parseLine(raw: Buffer): z.infer<typeof journalLineSchema> | undefined {
+  if (raw.length < checksumLength) return undefined
+  const end = raw.length - checksumLength
+  // Compared as bytes, so that nothing that a JSON parser would pass over stays unseen.
+  if (raw.toString('latin1', end) !== `${checksumKey}${hashOf(raw.subarray(0, end))}"}`) return undefined
   try {
     return journalLineSchema.safeParse(JSON.parse(raw.toString('utf8'))).data
   } catch {
@@ -180,18 +222,49 @@ async function syncDirectory(directory: string): Promise<void> {
   }
 }
 
-function writeFailed(file: string, error: unknown): AppError {
-  const reason = error instanceof Error ? error.message : String(error)
-  const isFull =
-    error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
+function unreadable(file: string, error: unknown): AppError {
+  const isMissing = isCode(error, 'ENOENT')
   return new AppError({
-    code: 'JOURNAL_WRITE_FAILED',
-    title: isFull ? 'The disk of this workstation is full.' : 'The journal of the run cannot be written.',
-    detail: `${file}: ${reason}. Nothing further was changed on the site.`,
+    code: 'JOURNAL_UNREADABLE',
+    title: isMissing ? 'There is no journal to go on with.' : 'The journal of the run cannot be read.',
+    detail: `${file}: ${error instanceof Error ? error.message : String(error)}.`,
     remedies: [
-      isFull ? 'Free some space on this disk.' : 'Check the folder: it must exist and be writable.',
-      'Then go on with --resume.',
+      isMissing
+        ? 'Begin a new run, without --resume: what the site looks like is read again.'
+        : 'Check that the file belongs to you and that its disk is mounted, then go on with --resume.',
     ],
     cause: error,
   })
+}
+
+function writeFailed(file: string, error: unknown): AppError {
+  const reason = error instanceof Error ? error.message : String(error)
+  const { title, remedy } = writeFailureOf(error)
+  return new AppError({
+    code: 'JOURNAL_WRITE_FAILED',
+    title,
+    detail: `${file}: ${reason}. Nothing further was changed on the site.`,
+    remedies: [remedy, 'Then go on with --resume.'],
+    cause: error,
+  })
+}
+
+function writeFailureOf(error: unknown): { title: string; remedy: string } {
+  if (isCode(error, 'ENOSPC') || isCode(error, 'EDQUOT')) {
+    return { title: 'The disk of this workstation is full.', remedy: 'Free some space on this disk.' }
+  }
+  if (isCode(error, 'EEXIST')) {
+    return {
+      title: 'There is a journal of this run already.',
+      remedy: 'Keep the file: it tells what was done so far.',
+    }
+  }
+  return {
+    title: 'The journal of the run cannot be written.',
+    remedy: 'Check the folder: it must exist and be writable.',
+  }
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
 }

@@ -1,12 +1,12 @@
 import { AppError, toAppError } from '../../shared/errors/index.ts'
 import type { NewRunEvent, RunEvent, RunOutcome } from '../../shared/events/index.ts'
 import type { Plan, PlanNode } from '../../shared/plan/index.ts'
-import { StoppedByOperator } from './cancellation.ts'
+import { orAborted, reasonOf, StoppedByOperator, withRealTimeLimit } from './cancellation.ts'
 import type { Clock } from './clock.ts'
 import { EventLog, type EventListener } from './event-log.ts'
 import { RunHistory } from './history.ts'
 import type { Journal } from './journal.ts'
-import type { Phase, WorkKind } from './phase.ts'
+import type { Phase, PhaseContext, WorkKind } from './phase.ts'
 import { Semaphore } from './semaphore.ts'
 import { createContext, runTarget, type TargetOutcome } from './target-runner.ts'
 
@@ -55,23 +55,25 @@ export async function executeRun<S>(options: RunOptions<S>): Promise<RunResult> 
 class Run<S> {
   readonly #options: RunOptions<S>
   readonly #log: EventLog
-  readonly #history = new RunHistory()
+  readonly #history: RunHistory
   readonly #signal: AbortSignal
   readonly #semaphores: Record<WorkKind, Semaphore>
   readonly #begun: Phase<S>[] = []
   readonly #started: number
+  /** Aborted when an event cannot be noted any more: without a journal nothing may be changed. */
+  readonly #journalFailure = new AbortController()
 
   constructor(options: RunOptions<S>) {
     this.#options = options
-    const journalFailure = new AbortController()
-    this.#signal = AbortSignal.any([options.signal, journalFailure.signal])
+    this.#history = new RunHistory(options.redact)
+    this.#signal = AbortSignal.any([options.signal, this.#journalFailure.signal])
     this.#log = new EventLog({
       journal: options.journal,
       earlier: options.earlier ?? [],
       clock: options.clock,
       redact: options.redact,
       onFailure: (error) => {
-        journalFailure.abort(error)
+        this.#journalFailure.abort(error)
       },
     })
     this.#log.subscribe((event) => {
@@ -93,8 +95,10 @@ class Run<S> {
     } catch (error) {
       return { outcome: 'failed', errors: [toAppError(error)] }
     }
-    const result = await this.#walkPhases()
+    const walked = await this.#walkPhases()
     await this.#cleanUp()
+    await this.#log.settled()
+    const result = this.#ifNoted(walked)
     this.#log.emit({
       type: 'run-finished',
       outcome: result.outcome,
@@ -107,7 +111,13 @@ class Run<S> {
       errors: result.errors.map((error) => error.toData()),
     })
     await this.#log.settled()
-    return result
+    return this.#ifNoted(result)
+  }
+
+  /** Nothing is done whose evidence is not on the disk. */
+  #ifNoted(result: RunResult): RunResult {
+    const { signal } = this.#journalFailure
+    return signal.aborted ? { outcome: 'failed', errors: [toAppError(signal.reason)] } : result
   }
 
   async #walkPhases(): Promise<RunResult> {
@@ -216,23 +226,26 @@ class Run<S> {
     if (this.#options.mode === 'dry-run') return
     for (const phase of this.#begun.toReversed()) {
       if (phase.cleanUp === undefined) continue
-      for (const node of this.#targetsOf(phase)) {
-        const signal = AbortSignal.timeout(cleanUpLimitSeconds * 1000)
-        try {
-          const context = createContext({ ...this.#targetOptions(phase, node), signal })
-          if (phase.scope === 'site') await phase.cleanUp(context)
-          else if (node !== undefined) await phase.cleanUp({ ...context, node })
-        } catch (thrown) {
-          const error = toAppError(thrown)
-          const place = { phase: phase.id, ...(node === undefined ? {} : { node: node.name }) }
-          this.#log.emit({
-            type: 'warning',
-            ...place,
-            text: `Clean-up failed: ${error.title} ${error.detail}`,
-          })
-        }
-      }
+      await Promise.all(this.#targetsOf(phase).map((node) => this.#cleanUpTarget(phase, node)))
     }
+  }
+
+  async #cleanUpTarget(phase: Phase<S>, node: PlanNode | undefined): Promise<void> {
+    // The run's own signal may be aborted; a clean-up is for just that case.
+    await this.#semaphores[phase.work].run(new AbortController().signal, async () => {
+      const limit = withRealTimeLimit(new AbortController().signal, cleanUpLimitSeconds * 1000)
+      try {
+        const context = createContext({ ...this.#targetOptions(phase, node), signal: limit.signal })
+        await orAborted(limit.signal, cleanUpOf(phase, context, node))
+      } catch (thrown) {
+        const error = toAppError(thrown)
+        const place = { phase: phase.id, ...(node === undefined ? {} : { node: node.name }) }
+        const text = `Clean-up failed: ${error.message}`
+        this.#log.emit({ type: 'warning', ...place, text })
+      } finally {
+        limit.release()
+      }
+    })
   }
 
   #targetOptions(phase: Phase<S>, node: PlanNode | undefined) {
@@ -249,7 +262,7 @@ class Run<S> {
   }
 
   #abortedResult(): RunResult {
-    const reason: unknown = this.#signal.reason
+    const reason = reasonOf(this.#signal)
     if (reason instanceof StoppedByOperator) return { outcome: 'stopped', errors: [] }
     return { outcome: 'failed', errors: [toAppError(reason)] }
   }
@@ -272,4 +285,13 @@ class Run<S> {
   #elapsedSince(started: number): number {
     return Math.max(0, (this.#options.clock.now() - started) / 1000)
   }
+}
+
+async function cleanUpOf<S>(
+  phase: Phase<S>,
+  context: PhaseContext<S>,
+  node: PlanNode | undefined,
+): Promise<void> {
+  if (phase.scope === 'site') await phase.cleanUp?.(context)
+  else if (node !== undefined) await phase.cleanUp?.({ ...context, node })
 }

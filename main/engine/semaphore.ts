@@ -1,3 +1,5 @@
+import { reasonOf } from './cancellation.ts'
+
 /** Lets at most `limit` holders in at the same time, in the order they came. */
 export class Semaphore {
   readonly #waiting: (() => void)[] = []
@@ -11,6 +13,8 @@ export class Semaphore {
   async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     await this.#enter(signal)
     try {
+      // Between the place becoming free and now the run may have been stopped.
+      signal.throwIfAborted()
       return await work()
     } finally {
       this.#leave()
@@ -26,7 +30,7 @@ export class Semaphore {
     await new Promise<void>((resolve, reject) => {
       const handleAbort = () => {
         this.#waiting.splice(this.#waiting.indexOf(enter), 1)
-        reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
+        reject(reasonOf(signal))
       }
       const enter = () => {
         signal.removeEventListener('abort', handleAbort)

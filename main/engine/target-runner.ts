@@ -110,7 +110,9 @@ export function createContext<S>(options: TargetOptions<S>): PhaseContext<S> {
   const place = placeOf(options)
   let lastProgress: { detail: string; percent: number } | undefined
   const progress = (detail: string, fraction?: number) => {
-    const percent = fraction === undefined ? -1 : Math.floor(Math.min(1, Math.max(0, fraction)) * 100)
+    // A quotient of nothing by nothing (bytes of an empty file) tells nothing about how far it is.
+    const isKnown = fraction !== undefined && !Number.isNaN(fraction)
+    const percent = !isKnown ? -1 : Math.floor(Math.min(1, Math.max(0, fraction)) * 100)
     // The journal keeps every event: say only what is new.
     if (lastProgress?.detail === detail && lastProgress.percent === percent) return
     lastProgress = { detail, percent }
@@ -152,22 +154,24 @@ async function change<S, T>(
   }
   // Durable before it happens: a run that is resumed knows that it may have taken effect.
   await log.emitDurably({ type: 'change-started', ...place, key, what })
-  signal.throwIfAborted()
+  const finish = (outcome: 'done' | 'failed' | 'unknown') =>
+    log.emitDurably({ type: 'change-finished', ...place, key, outcome })
+  if (signal.aborted) {
+    // Stopped in the last moment: it is certain that nothing was done.
+    await finish('failed')
+    throw reasonOf(signal)
+  }
+  let result: T
   try {
-    const result = await act(signal)
-    await log.emitDurably({ type: 'change-finished', ...place, key, outcome: 'done' })
-    return result
+    result = await act(signal)
   } catch (thrown) {
-    // Only a clear refusal says that nothing took effect; after a lost connection nobody knows.
-    const isRefused = thrown instanceof AppError && !thrown.isTransient
-    await log.emitDurably({
-      type: 'change-finished',
-      ...place,
-      key,
-      outcome: isRefused ? 'failed' : 'unknown',
-    })
+    // Only a clear refusal says that nothing took effect; after a lost connection or an abort nobody knows.
+    const isRefused = thrown instanceof AppError && !thrown.isTransient && !signal.aborted
+    await finish(isRefused ? 'failed' : 'unknown')
     throw thrown
   }
+  await finish('done')
+  return result
 }
 
 async function waitFor<S, T>(
@@ -192,7 +196,7 @@ async function waitFor<S, T>(
       if (signal.aborted) throw reasonOf(signal)
       const error = toAppError(thrown)
       if (!error.isTransient) throw error
-      lastSeen = error.title
+      lastSeen = error.message
       progress(error.title)
     }
     const elapsedSeconds = (clock.now() - started) / 1000
@@ -207,12 +211,17 @@ async function waitFor<S, T>(
     if (wait.softSeconds !== undefined && !hasWarned && elapsedSeconds >= wait.softSeconds) {
       hasWarned = true
       const text =
-        `Waiting until ${wait.until} takes longer than usual (${inMinutes(elapsedSeconds)}); last seen: ${lastSeen} ` +
+        `Waiting until ${wait.until} takes longer than usual (${inMinutes(elapsedSeconds)}); last seen: ${asSentence(lastSeen)} ` +
         `Going on until ${inMinutes(wait.deadlineSeconds)} have passed.`
       log.emit({ type: 'warning', ...place, text })
     }
-    await clock.sleep(wait.everySeconds * 1000, signal)
+    // The last look is at the deadline, not one interval after it.
+    await clock.sleep(Math.min(wait.everySeconds, wait.deadlineSeconds - elapsedSeconds) * 1000, signal)
   }
+}
+
+function asSentence(text: string): string {
+  return /[.!?…]$/.test(text) ? text : `${text}.`
 }
 
 function inMinutes(seconds: number): string {

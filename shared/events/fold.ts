@@ -90,7 +90,7 @@ export function foldEvents(events: Iterable<RunEvent>, start: RunView = emptyRun
 
 /**
  * Seconds that the run will still take: what the phases that are left are expected to need, scaled by how this run has
- * kept to the expectation so far. `undefined` before anything is known.
+ * kept to the expectation so far. `undefined` when the run is not going on.
  */
 export function remainingSeconds(view: RunView, now: number): number | undefined {
   if (view.status !== 'running') return undefined
@@ -110,7 +110,6 @@ export function remainingSeconds(view: RunView, now: number): number | undefined
       spentOnDone += phase.elapsedSeconds
     }
   }
-  if (view.phases.length === 0) return undefined
   // A few fast phases must not make the estimate jump: the pace counts only as much as is known about it.
   const pace = (spentOnDone + 60) / (expectedOfDone + 60)
   return left * Math.min(3, Math.max(0.3, pace))
