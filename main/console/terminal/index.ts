@@ -1,0 +1,1 @@
+export { createRunReporter, type RunReporter, type RunReporterOptions } from './run-reporter.ts'
