@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import type { buildConnector } from 'undici'
@@ -65,7 +65,7 @@ export async function readCertificate(
       }
       const handleAbort = () => {
         finish(() => {
-          reject(ended.reason instanceof Error ? ended.reason : new Error('aborted'))
+          reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'))
         })
       }
       if (ended.aborted) {
@@ -81,7 +81,7 @@ export async function readCertificate(
           else resolve(describeCertificate(certificate))
         })
       })
-      tls.on('error', (error) => {
+      tls.on('error', (error: Error) => {
         finish(() => {
           reject(error)
         })
