@@ -68,6 +68,8 @@ async function inherit(file: string, own: LeaseContent): Promise<'inherited' | '
     if (state.kind === 'alive') throw inProgress(file, state.lease)
     dead.push({ path, id: state.id })
     path = claimOf(file, state.id)
+    // Ids are unique; only files that were damaged or copied by hand can refer to each other in a circle.
+    if (dead.some((seen) => seen.path === path)) throw new Error(`${path} is damaged; remove it`)
     if (await createExclusively(path, own)) break
   }
   for (const seen of dead) {
@@ -97,7 +99,7 @@ async function removeOldClaims(file: string, ownId: string): Promise<void> {
 
 /** Creates the file with its content in one step, or tells that it is there already. */
 async function createExclusively(file: string, content: LeaseContent): Promise<boolean> {
-  const draft = `${file}.draft-${randomUUID()}`
+  const draft = join(dirname(file), `.${randomUUID()}.draft`)
   try {
     await writeNew(draft, content)
     await link(draft, file)
@@ -183,7 +185,7 @@ async function lookAt(file: string): Promise<LeaseState> {
   try {
     const { mtimeMs } = await stat(file)
     if (Date.now() - mtimeMs < expiryMilliseconds) return { kind: 'alive', lease }
-    return { kind: 'dead', id: lease?.id ?? 'unreadable' }
+    return { kind: 'dead', id: lease?.id ?? `unreadable-${Math.trunc(mtimeMs)}` }
   } catch (error) {
     if (isCode(error, 'ENOENT')) return { kind: 'absent' }
     throw error
