@@ -222,10 +222,21 @@ function laneLine(lane: Lane, nameWidth: number, width: number, glyphs: Glyphs):
   ]
 }
 
-/** `80 done, 7 waiting`, the most urgent first. */
+/** The order in which states are counted: trouble first, then what is behind, then what is ahead. */
+const countOrder: readonly Status[] = [
+  'failed',
+  'running',
+  'stopped',
+  'done',
+  'skipped',
+  'planned',
+  'pending',
+]
+
+/** `80 done, 7 waiting`. */
 function countStatuses(statuses: readonly Status[]): string {
   const parts: string[] = []
-  for (const status of laneOrder) {
+  for (const status of countOrder) {
     const count = statuses.filter((other) => other === status).length
     if (count > 0) parts.push(`${count} ${statusWord(status)}`)
   }
