@@ -18,7 +18,10 @@ export function checkNodes(plan: Plan, facts: readonly NodeFacts[]): CheckResult
 
 function checkNode(plan: Plan, facts: NodeFacts): CheckResult[] {
   const { node, edgeHost } = facts
-  const check = (result: Omit<CheckResult, 'target' | 'state' | 'measured'>, verdict: Verdict): CheckResult => ({
+  const check = (
+    result: Omit<CheckResult, 'target' | 'state' | 'measured'>,
+    verdict: Verdict,
+  ): CheckResult => ({
     ...result,
     target: node.name,
     ...verdict,
@@ -55,7 +58,8 @@ function checkNode(plan: Plan, facts: NodeFacts): CheckResult[] {
         title: 'Node belongs to no other cluster',
         threshold: `no cluster, or "${plan.cluster.name}"`,
         evidence: 'GET /v1/edge-mgmt/cluster',
-        remedy: 'Use another node, or reset this one to factory default by hand if its cluster is not needed any more.',
+        remedy:
+          'Use another node, or reset this one to factory default by hand if its cluster is not needed any more.',
       },
       {
         state: facts.clusterName === undefined || facts.clusterName === plan.cluster.name ? 'pass' : 'fail',
@@ -180,8 +184,15 @@ function checkFleet(facts: readonly NodeFacts[]): CheckResult[] {
       target: 'all nodes',
       severity: 'block',
       title: 'All nodes run the same version of the agent',
-      state: versions.size <= 1 && !versions.has('unknown') ? 'pass' : versions.has('unknown') ? 'could-not-run' : 'fail',
-      measured: facts.map((node) => `${node.node.name}: ${node.edgeHost.status?.agentVersion ?? 'unknown'}`).join(', '),
+      state:
+        versions.size <= 1 && !versions.has('unknown')
+          ? 'pass'
+          : versions.has('unknown')
+            ? 'could-not-run'
+            : 'fail',
+      measured: facts
+        .map((node) => `${node.node.name}: ${node.edgeHost.status?.agentVersion ?? 'unknown'}`)
+        .join(', '),
       threshold: 'one version',
       evidence: 'GET /v1/edge-mgmt/edgehosts/current',
       remedy: 'Install all nodes from the same ISO.',
@@ -191,7 +202,8 @@ function checkFleet(facts: readonly NodeFacts[]): CheckResult[] {
 
 function managementMode({ settings }: NodeFacts): Verdict {
   const { managementMode: mode, installationMode } = settings
-  if (mode === undefined || installationMode === undefined) return { state: 'could-not-run', measured: 'not told' }
+  if (mode === undefined || installationMode === undefined)
+    return { state: 'could-not-run', measured: 'not told' }
   const isGood = mode.toLowerCase() === 'local' && installationMode.toLowerCase() === 'airgap'
   return { state: isGood ? 'pass' : 'fail', measured: `${mode}, ${installationMode}` }
 }
@@ -218,16 +230,15 @@ function identity({ node, uid, edgeHost }: NodeFacts): Verdict {
 }
 
 function bootState({ ssh }: NodeFacts): Verdict {
-  if (ssh.kind === 'closed' || ssh.facts.bootState === undefined) {
-    // The Local UI only runs on an installed node, hence this is no reason to stop where SSH is closed.
-    return { state: 'pass', measured: 'Local UI answers; SSH could not be asked' }
-  }
+  if (ssh.kind === 'closed') return { state: 'could-not-run', measured: ssh.reason }
+  if (ssh.facts.bootState === undefined)
+    return { state: 'could-not-run', measured: 'kairos-agent did not answer' }
   return { state: ssh.facts.bootState === 'active_boot' ? 'pass' : 'fail', measured: ssh.facts.bootState }
 }
 
 function firstDisk(plan: Plan, facts: NodeFacts): Verdict {
   const disks = disksOf(facts)
-  if (disks === undefined) return { state: 'pass', measured: 'SSH could not be asked; the installer checked it' }
+  if (disks === undefined) return { state: 'could-not-run', measured: unreadDisks(facts) }
   const others = disks.filter((disk) => disk.path !== plan.cluster.storagePoolDrive)
   const largest = others.reduce((size, disk) => Math.max(size, disk.size), 0)
   return atLeast(Math.floor(largest / gigabyte), minimum.firstDiskGigabytes, ' GB')
@@ -236,13 +247,13 @@ function firstDisk(plan: Plan, facts: NodeFacts): Verdict {
 function storageDisk(plan: Plan, facts: NodeFacts): Verdict {
   const path = plan.cluster.storagePoolDrive
   const disks = disksOf(facts)
-  if (disks === undefined) {
-    const reason = facts.ssh.kind === 'closed' ? facts.ssh.reason : 'lsblk did not answer'
-    return { state: 'could-not-run', measured: `unknown: ${reason}` }
-  }
+  if (disks === undefined) return { state: 'could-not-run', measured: unreadDisks(facts) }
   const disk = disks.find((device) => device.path === path)
   if (disk === undefined) {
-    return { state: 'fail', measured: `not there; disks: ${disks.map((device) => device.path).join(' ') || 'none'}` }
+    return {
+      state: 'fail',
+      measured: `not there; disks: ${disks.map((device) => device.path).join(' ') || 'none'}`,
+    }
   }
   const mounts = mountsOf(disk)
   // Once the cluster is there, the drive is in use by the cluster itself.
@@ -254,6 +265,10 @@ function storageDisk(plan: Plan, facts: NodeFacts): Verdict {
 
 function disksOf({ ssh }: NodeFacts): readonly BlockDevice[] | undefined {
   return ssh.kind === 'read' ? ssh.facts.disks?.filter((device) => device.type === 'disk') : undefined
+}
+
+function unreadDisks({ ssh }: NodeFacts): string {
+  return `unknown: ${ssh.kind === 'closed' ? ssh.reason : 'lsblk did not answer'}`
 }
 
 function mountsOf(device: BlockDevice): string[] {

@@ -31,7 +31,8 @@ interface Session {
 
 /** Whether SSH can be used on a node; if not, why. */
 export type SshAccess =
-  { readonly kind: 'open'; readonly connection: SshConnection } | { readonly kind: 'closed'; readonly reason: string }
+  | { readonly kind: 'open'; readonly connection: SshConnection }
+  | { readonly kind: 'closed'; readonly reason: string }
 
 interface NodeState {
   /** Where the node was found to answer. */
@@ -82,7 +83,7 @@ export class NodeAccess {
     const state = this.#stateOf(node)
     if (state.ssh !== undefined) {
       const access = await state.ssh
-      if (access.kind === 'closed' || access.connection.isOpen) return access
+      if (access.kind === 'closed' || access.connection.isConnected()) return access
     }
     state.ssh = this.#openSsh(context, node)
     return this.#keptOnlyIfGood(state, 'ssh', state.ssh)
@@ -100,7 +101,7 @@ export class NodeAccess {
     state.session = undefined
     state.ssh = undefined
     const access = await ssh?.catch(() => undefined)
-    if (access?.kind === 'open') access.connection.close()
+    if (access?.kind === 'open') await access.connection.close()
   }
 
   /** Forgets connections and session: the node restarts, has another address or another password. */
@@ -110,7 +111,7 @@ export class NodeAccess {
     if (state === undefined) return
     await state.client?.close()
     const access = await state.ssh?.catch(() => undefined)
-    if (access?.kind === 'open') access.connection.close()
+    if (access?.kind === 'open') await access.connection.close()
   }
 
   /** Logs out and closes everything. */
@@ -125,7 +126,11 @@ export class NodeAccess {
   }
 
   /** A failed attempt must not be remembered as the state of things. */
-  async #keptOnlyIfGood<K extends 'ssh' | 'session', T>(state: NodeState, key: K, promise: Promise<T>): Promise<T> {
+  async #keptOnlyIfGood<K extends 'ssh' | 'session', T>(
+    state: NodeState,
+    key: K,
+    promise: Promise<T>,
+  ): Promise<T> {
     try {
       return await promise
     } catch (error) {
@@ -183,7 +188,7 @@ export class NodeAccess {
             : { passphrase: await secrets.resolve(sshKeyPassphrase, 'access.sshKeyPassphrase') }),
           ...(agent === undefined ? {} : { agent }),
         },
-        hostKey,
+        hostKey: { pinned: hostKey },
         dialler,
         node: node.name,
         signal: context.signal,
@@ -223,7 +228,9 @@ export class NodeAccess {
   async #reach(context: Context, node: PlanNode): Promise<{ endpoint: Endpoint; pin: CertificatePin }> {
     const { identities } = this.#options
     const candidates = this.#candidateEndpoints(node, node.localUi.port)
-    const known = candidates.map((endpoint) => identities.get('tls', endpoint)).find((identity) => identity !== undefined)
+    const known = candidates
+      .map((endpoint) => identities.get('tls', endpoint))
+      .find((identity) => identity !== undefined)
     let failure: unknown
     for (const endpoint of candidates) {
       try {
@@ -257,7 +264,9 @@ export class NodeAccess {
       dialler,
       signal: context.signal,
       node: node.name,
-      ...(connectTimeoutMilliseconds === undefined ? {} : { timeoutMilliseconds: connectTimeoutMilliseconds }),
+      ...(connectTimeoutMilliseconds === undefined
+        ? {}
+        : { timeoutMilliseconds: connectTimeoutMilliseconds }),
     })
     return identityOfCertificate(certificate, new Date().toISOString())
   }

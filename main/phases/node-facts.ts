@@ -33,7 +33,8 @@ export interface NodeFacts {
   readonly settings: LocalSettings
   /** Name of the cluster that the node belongs to already, if any. */
   readonly clusterName: string | undefined
-  readonly ssh: { readonly kind: 'read'; readonly facts: SshFacts } | { readonly kind: 'closed'; readonly reason: string }
+  readonly ssh:
+    { readonly kind: 'read'; readonly facts: SshFacts } | { readonly kind: 'closed'; readonly reason: string }
 }
 
 /** Reads everything about a node that later phases decide upon. */

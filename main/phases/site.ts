@@ -13,6 +13,8 @@ export interface Site {
   readonly plan: Plan
   /** Absolute path of a file that the plan names; relative ones are relative to the plan. */
   readonly fileOfPlan: (path: string) => string
+  /** Reads a (small) file that the plan names. Throws an AppError that names it. */
+  readonly readFile: (path: string) => Promise<Buffer>
   /** Folder for what belongs to this run (exported certificates, log). */
   readonly runFolder: string
   readonly secrets: SecretStore

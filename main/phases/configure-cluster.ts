@@ -1,0 +1,194 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError } from '../../shared/errors/index.ts'
+import { buildClusterConfiguration, type ClusterHost } from '../appliance/cluster-configuration.ts'
+import type { ArchiveDetails, ClusterConfiguration } from '../appliance/index.ts'
+import {
+  fillProfileVariables,
+  needsRegistryCertificate,
+  type FilledVariables,
+  type ProfileSecrets,
+} from '../appliance/profile-variables.ts'
+import { base64OfPem, endOfCertificate, makeRegistryCertificate } from '../appliance/registry-certificate.ts'
+import { sitePhase } from '../engine/phase.ts'
+import { finalAddressOf, finalHostNameOf, leaderOf, vipOf, type Site, type SiteContext } from './site.ts'
+
+/** All that the create call needs. Holds secrets; stays in this process. */
+export interface PreparedCluster {
+  readonly configuration: ClusterConfiguration
+  readonly summary: FilledVariables['summary']
+}
+
+/** Fills in the appliance's own form from the plan and lets the appliance check it. Alters nothing. */
+export const configureCluster = sitePhase<Site, ArchiveDetails | undefined>({
+  id: 'configure-cluster',
+  title: 'Prepare the definition of the cluster',
+  expectedSeconds: 15,
+  work: 'api',
+  gather: readArchiveDetails,
+  assumeFresh: () => undefined,
+  apply: async (context, details) => {
+    if (details === undefined) return
+    const { plan } = context.services
+    const filled = fillProfileVariables(details, plan, await readProfileSecrets(context, details))
+    if (filled.problems.length > 0) {
+      throw new AppError({
+        code: 'PROFILE_MISMATCH',
+        title: 'The plan and the options of this appliance do not fit together.',
+        detail: filled.problems.join(' '),
+        remedies: ['Correct the plan, then go on with --resume. Nothing of the cluster was created yet.'],
+      })
+    }
+    const configuration = buildClusterConfiguration({
+      plan,
+      vip: vipOf(plan),
+      archiveUploadPath: details.archiveUploadPath ?? '',
+      variables: filled.values,
+      hosts: hostsOf(context),
+    })
+    await letApplianceValidate(context, configuration, filled)
+    context.services.prepared = { configuration, summary: filled.summary }
+  },
+})
+
+async function readArchiveDetails(context: SiteContext): Promise<ArchiveDetails> {
+  const { services, signal } = context
+  const leader = await services.nodes.localApi(context, leaderOf(services.plan))
+  // An uploaded definition takes precedence over the one inside of the ISO (palette.md §1.8).
+  for (const kind of ['overridden', 'embedded'] as const) {
+    const details = await leader.archiveDetails(kind, { signal })
+    if (details !== undefined && details.clusterProfileDetails.length > 0) return details
+  }
+  throw new AppError({
+    code: 'NO_CLUSTER_DEFINITION',
+    title: 'The leader has no definition of the management cluster.',
+    detail: 'Neither the embedded nor an uploaded archive names a profile.',
+    remedies: [
+      'With a slim ISO the content bundle is needed: set appliance.content in the plan, then go on with --resume.',
+      'Right after an upload the appliance still unpacks: wait some minutes.',
+    ],
+    node: leaderOf(services.plan).name,
+    isTransient: true,
+  })
+}
+
+function hostsOf({ services }: SiteContext): Map<string, ClusterHost> {
+  return new Map(
+    services.plan.nodes.flatMap((node): [string, ClusterHost][] => {
+      const facts = services.facts.get(node.name)
+      return facts === undefined
+        ? []
+        : [[node.name, { uid: facts.uid, address: finalAddressOf(node), hostName: finalHostNameOf(node) }]]
+    }),
+  )
+}
+
+async function letApplianceValidate(
+  context: SiteContext,
+  configuration: ClusterConfiguration,
+  filled: FilledVariables,
+): Promise<void> {
+  const { services, signal } = context
+  const leader = await services.nodes.localApi(context, leaderOf(services.plan))
+  const validation = await leader.validateVariables(
+    {
+      archiveUploadPath: configuration.spec.archiveUploadPath ?? '',
+      clusterName: services.plan.cluster.name,
+      variables: [...filled.values],
+    },
+    { signal },
+  )
+  const invalid = validation.variables.filter((variable) => variable.isValid === false)
+  if (invalid.length > 0) {
+    throw new AppError({
+      code: 'PROFILE_INVALID',
+      title: `The appliance does not accept ${invalid.length === 1 ? 'an option' : `${invalid.length} options`} of the cluster.`,
+      detail: invalid
+        .map(
+          (variable) =>
+            `${variable.name ?? '?'}: ${variable.validationFailureReason ?? `must match ${variable.regex ?? '?'}`}`,
+        )
+        .join('; '),
+      remedies: [
+        'Correct these options in the plan, then go on with --resume. Nothing of the cluster was created yet.',
+      ],
+    })
+  }
+  context.evidence(
+    'The appliance accepts the definition of the cluster',
+    `${validation.variables.length} variables validated: ${filled.summary.map(({ label, value }) => `${label} = ${value}`).join(', ')}`,
+  )
+}
+
+async function readProfileSecrets(context: SiteContext, details: ArchiveDetails): Promise<ProfileSecrets> {
+  const { plan, secrets } = context.services
+  const { registry, ubuntuProToken } = plan.cluster
+  const resolve = (reference: typeof ubuntuProToken, field: string) =>
+    reference === null ? undefined : secrets.resolve(reference, field)
+  return {
+    registryPassword: await secrets.resolve(registry.password, 'cluster.registry.password'),
+    ubuntuProToken: await resolve(ubuntuProToken, 'cluster.ubuntuProToken'),
+    imagePullSecret: await resolve(registry.imagePullSecret, 'cluster.registry.imagePullSecret'),
+    ...(await readRegistryCertificate(context, details)),
+  }
+}
+
+async function readRegistryCertificate(
+  context: SiteContext,
+  details: ArchiveDetails,
+): Promise<Pick<ProfileSecrets, 'registryCaCert' | 'registryCert' | 'registryKey'>> {
+  const { services } = context
+  const { registry } = services.plan.cluster
+  const read = async (file: string | null) =>
+    file === null ? undefined : base64OfPem((await services.readFile(file)).toString('utf8'))
+  const given = {
+    registryCaCert: await read(registry.caCert),
+    registryCert: await read(registry.cert),
+    registryKey: await read(registry.key),
+  }
+  if (registry.cert !== null && registry.key !== null) {
+    await refuseWrongPair(services, registry.cert, registry.key)
+    return given
+  }
+  if (!registry.generate || !needsRegistryCertificate(details)) return given
+  const names = [vipOf(services.plan), registry.endpoint, registry.rootDomain].filter(
+    (name): name is string => name !== undefined && !name.includes('{{'),
+  )
+  const made = await makeRegistryCertificate([...new Set(names)], context.clock.now())
+  const file = join(services.runFolder, 'registry-ca.pem')
+  await writeFile(file, made.caPem)
+  context.evidence(
+    'A certificate for the registry was made',
+    `for ${names.join(', ')}, until ${endOfCertificate(made.certificatePem)}; its authority is in ${file}`,
+  )
+  return {
+    registryCaCert: base64OfPem(made.caPem),
+    registryCert: base64OfPem(made.certificatePem),
+    registryKey: base64OfPem(made.keyPem),
+  }
+}
+
+async function refuseWrongPair(site: Site, certificateFile: string, keyFile: string): Promise<void> {
+  const certificateText = await site.readFile(certificateFile)
+  const keyText = await site.readFile(keyFile)
+  let isPair: boolean
+  try {
+    isPair = new X509Certificate(certificateText).checkPrivateKey(createPrivateKey(keyText))
+  } catch (error) {
+    throw new AppError({
+      code: 'REGISTRY_CERTIFICATE_UNREADABLE',
+      title: 'The certificate or the key of the registry cannot be read.',
+      detail: `cluster.registry.cert ${certificateFile}, key ${keyFile}: both must be PEM, the key without a passphrase.`,
+      remedies: ['Give PEM files, or let Landfall make them: cluster.registry.generate: true.'],
+      cause: error,
+    })
+  }
+  if (isPair) return
+  throw new AppError({
+    code: 'REGISTRY_CERTIFICATE_MISMATCH',
+    title: 'The key of the registry does not belong to its certificate.',
+    detail: `cluster.registry.cert ${certificateFile}, cluster.registry.key ${keyFile}.`,
+    remedies: ['Give the key that the certificate was made for.'],
+  })
+}

@@ -1,0 +1,131 @@
+import { AppError } from '../../shared/errors/index.ts'
+import { productDefaultPasswords, type Plan } from '../../shared/plan/index.ts'
+import type { Clock } from '../engine/clock.ts'
+import type { PhaseContext } from '../engine/phase.ts'
+import { identityOfCertificate, readCertificate } from '../network/certificate.ts'
+import type { Dialler, Endpoint } from '../network/dialler.ts'
+import { createSystemConsoleClient, type SystemConsoleClient } from '../palette/index.ts'
+import type { SecretStore } from '../secrets/index.ts'
+import type { IdentityStore } from '../storage/identity-store.ts'
+import { logIn, type Credential } from './credentials.ts'
+
+/** Id of the phase and key of the change that replaces the console's initial password. */
+export const consolePasswordChange = { phase: 'first-login', key: 'first-password' }
+
+interface ConsoleAccessOptions {
+  readonly plan: Plan
+  readonly secrets: SecretStore
+  readonly identities: IdentityStore
+  readonly dialler: Dialler
+  readonly clock: Clock
+}
+
+interface Session {
+  readonly client: SystemConsoleClient
+  readonly credential: Credential
+}
+
+/** The way to the system console: one pinned connection and one session, opened when first needed. */
+export class ConsoleAccess {
+  readonly #options: ConsoleAccessOptions
+  #client: SystemConsoleClient | undefined
+  #session: Promise<Session> | undefined
+
+  constructor(options: ConsoleAccessOptions) {
+    this.#options = options
+  }
+
+  get endpoint(): Endpoint {
+    return { host: this.#options.plan.site.vip, port: 443 }
+  }
+
+  /** A client that is not logged in. The certificate is pinned on first sight and reported. */
+  async client(context: PhaseContext<unknown>): Promise<SystemConsoleClient> {
+    if (this.#client !== undefined) return this.#client
+    const { dialler, clock, identities } = this.#options
+    const { endpoint } = this
+    let identity = identities.get('tls', endpoint)
+    if (identity === undefined) {
+      const certificate = await readCertificate(endpoint, { dialler, signal: context.signal })
+      identity = identityOfCertificate(certificate, new Date().toISOString())
+      await identities.pin('tls', endpoint, identity)
+      await context.report({
+        type: 'identity-pinned',
+        kind: 'tls',
+        endpoint: `${endpoint.host}:${String(endpoint.port)}`,
+        algorithm: identity.algorithm,
+        fingerprint: identity.fingerprint,
+      })
+    }
+    const pin = { fingerprint: identity.fingerprint, certificatePem: identity.certificatePem ?? '' }
+    this.#client = createSystemConsoleClient({ endpoint, pin, dialler, clock })
+    return this.#client
+  }
+
+  /** A client that is logged in, and the password that the console accepted. */
+  async session(context: PhaseContext<unknown>): Promise<Session> {
+    this.#session ??= this.#openSession(context)
+    try {
+      return await this.#session
+    } catch (error) {
+      this.#session = undefined
+      throw error
+    }
+  }
+
+  /** Forgets the session, because the password is another one now. */
+  forgetSession(): void {
+    this.#session = undefined
+  }
+
+  async close(): Promise<void> {
+    this.#session = undefined
+    await this.#client?.close()
+    this.#client = undefined
+  }
+
+  /** The passwords that the plan names, in the order of the procedure. */
+  async credentials(): Promise<Credential[]> {
+    const { plan, secrets } = this.#options
+    const { initialPassword, newPassword } = plan.console
+    const initial =
+      initialPassword === 'product-default'
+        ? productDefaultPasswords.console
+        : await secrets.resolve(initialPassword, 'console.initialPassword')
+    return [
+      { name: 'initial', password: initial },
+      { name: 'new', password: await secrets.resolve(newPassword, 'console.newPassword') },
+    ]
+  }
+
+  async #openSession(context: PhaseContext<unknown>): Promise<Session> {
+    const client = await this.client(context)
+    const { username } = this.#options.plan.console
+    const credential = await logIn({
+      context,
+      node: undefined,
+      account: username,
+      place: 'the system console',
+      credentials: await this.credentials(),
+      passwordChange: context.history.change(
+        consolePasswordChange.phase,
+        undefined,
+        consolePasswordChange.key,
+      ),
+      login: (password) => client.login({ username, password }, { signal: context.signal }),
+    })
+    return { client, credential }
+  }
+}
+
+/** The console did not do what it confirmed. */
+export function consoleMismatch(title: string, detail: string): AppError {
+  return new AppError({
+    code: 'CONSOLE_MISMATCH',
+    title,
+    detail,
+    remedies: [
+      'Log in to the system console by hand and look at the account page, then go on with --resume.',
+    ],
+  })
+}
