@@ -1,8 +1,33 @@
 export {
   planSchema,
+  variantSchema,
   type Plan,
   type PlanNode,
   type PoolHost,
   type ProcedureVariant,
   type SecretReference,
 } from './schema.ts'
+export type { PlanProblem } from './problem.ts'
+export { MAX_PLAN_LENGTH, readPlan, type ReadPlanResult } from './read-plan.ts'
+export { secretReferencesOf, type PlannedSecret } from './secret-references.ts'
+export {
+  PRODUCT_DEFAULT_REGISTRY_PASSWORD,
+  productDefaultPasswords,
+  VARIANT_FACTS,
+  withVariantDefaults,
+  type VariantFacts,
+} from './variants.ts'
+export { planDigest } from './digest.ts'
+export { planTemplate, type PlanTemplateOptions } from './plan-template.ts'
+export {
+  containsAddress,
+  formatAddress,
+  formatNetwork,
+  isHostAddress,
+  networkSize,
+  overlaps,
+  parseAddress,
+  parseNetwork,
+  prefixOfMask,
+  type Ipv4Network,
+} from './ipv4.ts'
