@@ -1,4 +1,4 @@
-import type { X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import type { buildConnector } from 'undici'
@@ -73,18 +73,23 @@ export async function readCertificate(
         return
       }
       ended.addEventListener('abort', handleAbort, { once: true })
-      // Before Node's own listener, which verifies and, on failure, forgets the certificate.
+      let seen: PeerCertificate | undefined
+      // Before Node's own listener, which verifies and, on failure, forgets the certificate. It only looks: to close
+      // the socket here would pull it away from under that listener.
       tls.prependListener('secure', () => {
-        const certificate = tls.getPeerX509Certificate()
-        finish(() => {
-          if (certificate === undefined) reject(new Error('The server presented no certificate.'))
-          else resolve(describeCertificate(certificate))
-        })
+        seen = peerCertificateOf(tls)
       })
-      tls.on('error', (error: Error) => {
+      const handleEnd = (error: Error) => {
+        const certificate = seen
         finish(() => {
-          reject(error)
+          if (certificate === undefined) reject(error)
+          else resolve(certificate)
         })
+      }
+      tls.on('error', handleEnd)
+      // Cannot happen without authorities; if it did, the connection would go all the same.
+      tls.once('secureConnect', () => {
+        handleEnd(new Error('The server presented no certificate.'))
       })
       tls.once('close', () => {
         finish(() => {
@@ -177,16 +182,15 @@ async function connectPinned(options: PinnedConnectorOptions): Promise<TLSSocket
       socket.destroy()
       reject(error)
     }
+    // Only looks, as above; Node's own verification comes next and ends in 'error' or 'secureConnect'.
     tls.prependListener('secure', () => {
-      const certificate = tls.getPeerX509Certificate()
-      if (certificate === undefined) return
-      seen = describeCertificate(certificate)
-      if (seen.fingerprint !== pin.fingerprint) {
-        fail(identityChanged(endpoint, pin.fingerprint, seen.fingerprint, node))
-      }
+      seen = peerCertificateOf(tls)
     })
     const handleError = (error: Error) => {
-      fail(seen === undefined ? error : (validityError(error, seen, endpoint, node) ?? error))
+      if (seen === undefined) fail(error)
+      else if (seen.fingerprint !== pin.fingerprint) {
+        fail(identityChanged(endpoint, pin.fingerprint, seen.fingerprint, node))
+      } else fail(validityError(error, seen, endpoint, node) ?? error)
     }
     const handleClose = () => {
       fail(Object.assign(new Error('closed during the TLS handshake'), { code: 'ECONNRESET' }))
@@ -206,6 +210,16 @@ async function connectPinned(options: PinnedConnectorOptions): Promise<TLSSocket
 /** SNI is for names only (RFC 6066 §3). */
 function serverNameOf(endpoint: Endpoint): { servername?: string } {
   return isIP(endpoint.host) === 0 ? { servername: endpoint.host } : {}
+}
+
+/**
+ * By `getPeerCertificate`, because on Node 24 `getPeerX509Certificate` at this early moment makes later calls, Node's
+ * own among them, come back empty.
+ */
+function peerCertificateOf(tls: TLSSocket): PeerCertificate | undefined {
+  // An object without fields when there is no certificate, which the types do not say.
+  const raw = tls.getPeerCertificate().raw as Buffer | undefined
+  return raw === undefined ? undefined : describeCertificate(new X509Certificate(raw))
 }
 
 function describeCertificate(certificate: X509Certificate): PeerCertificate {

@@ -230,11 +230,11 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
         cause: error,
       })
     }
-    if (systemCode !== undefined && isProtocolViolation(systemCode)) {
+    if (isProtocolViolation(error, systemCode)) {
       return new AppError({
         code: 'BAD_ANSWER',
         title: `${endpointText(endpoint)} gave an answer that makes no sense.`,
-        detail: `${act}: the answer is broken or was cut off (${systemCode}).`,
+        detail: `${act}: the answer is broken or was cut off (${systemCode ?? (error instanceof Error ? error.message : 'no HTTP')}).`,
         remedies: [
           'A machine that is starting may answer like this for a while: wait.',
           'If it goes on, check that this address belongs to the service that you mean.',
@@ -338,9 +338,10 @@ export function redact(text: string, secrets: readonly string[] | undefined): st
   return redacted
 }
 
-function isProtocolViolation(systemCode: string): boolean {
+function isProtocolViolation(error: unknown, systemCode: string | undefined): boolean {
   return (
-    systemCode.startsWith('HPE_') ||
+    (error instanceof Error && error.name === 'HTTPParserError') ||
+    systemCode?.startsWith('HPE_') === true ||
     systemCode === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' ||
     systemCode === 'UND_ERR_HEADERS_OVERFLOW' ||
     systemCode === 'UND_ERR_RES_EXCEEDED_MAX_SIZE'
