@@ -306,9 +306,9 @@ describe.skipIf(!existsSync('/dev/full'))('a device that is always full', () => 
     const full = await open('/dev/full', 'w')
     const prototype = Object.getPrototypeOf(full) as FileHandle
     // The error is the kernel's own; only the way to the device is redirected.
-    const realWrite = prototype.write
-    vi.spyOn(prototype, 'write').mockImplementation(((buffer: Buffer, offset: number, length: number) =>
-      (realWrite as (...parts: unknown[]) => Promise<unknown>).call(full, buffer, offset, length)) as never)
+    const writeToFull = full.write.bind(full) as (...parts: unknown[]) => Promise<unknown>
+    vi.spyOn(prototype, 'write').mockImplementation(((...[buffer, offset, length]: unknown[]) =>
+      writeToFull(buffer, offset, length)) as never)
     await expect(journal.append(eventOf(2))).rejects.toMatchObject({
       code: 'JOURNAL_WRITE_FAILED',
       title: 'The disk of this workstation is full.',

@@ -1,5 +1,5 @@
 import { AppError } from '../../../shared/errors/index.ts'
-import type { RunEvent, RunEventType } from '../../../shared/events/index.ts'
+import type { RunEvent } from '../../../shared/events/index.ts'
 import { planSchema, type Plan } from '../../../shared/plan/index.ts'
 import { StoppedByOperator } from '../cancellation.ts'
 import { nodePhase, sitePhase, type NodePhase, type Phase, type SitePhase } from '../phase.ts'
@@ -61,7 +61,7 @@ export interface StartedRun {
   readonly clock: ManualClock
   /** The operator presses Stop. */
   stop(): void
-  eventsOf<T extends RunEventType>(type: T): Extract<RunEvent, { type: T }>[]
+  eventsOf<T extends RunEvent['type']>(type: T): Extract<RunEvent, { type: T }>[]
 }
 
 /** Starts a run of one node, with whatever `options` says instead. Sleeps wake at once unless a clock is given. */
@@ -97,7 +97,7 @@ export function startRun(
     stop: () => {
       stop.abort(new StoppedByOperator())
     },
-    eventsOf: <T extends RunEventType>(type: T) =>
+    eventsOf: <T extends RunEvent['type']>(type: T) =>
       events.filter((event): event is Extract<RunEvent, { type: T }> => event.type === type),
   }
 }
