@@ -126,7 +126,7 @@ function phaseLines(view: RunView, room: number, now: number, width: number, gly
   if (hidden.length > 0) {
     const counts = countStatuses(hidden.map((section) => section.phase.status))
     lines.push([
-      { text: ` ${glyphs.ellipsis} and ${countOf(hidden.length, 'more phase')}: ${counts}`, tone: 'quiet' },
+      { text: `${glyphs.ellipsis} and ${countOf(hidden.length, 'more phase')}: ${counts}`, tone: 'quiet' },
     ])
   }
   return lines
