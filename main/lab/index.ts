@@ -1,0 +1,6 @@
+export { startLab, type Lab, type LabOptions } from './lab.ts'
+export { attachToLab, type LabDescription } from './switch.ts'
+export { readScenario, type Fault, type Scenario } from './scenario.ts'
+export type { LabReport } from './report.ts'
+export type { LabSnapshot } from './snapshot.ts'
+export type { Exchange } from './http/api-server.ts'

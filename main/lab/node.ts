@@ -1,0 +1,352 @@
+import { parse as parseYaml } from 'yaml'
+import type { PlanNode } from '../../shared/plan/index.ts'
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import { mkdirSync } from 'node:fs'
+import ssh2 from 'ssh2'
+import { Account } from './account.ts'
+import { createServerIdentity, type ServerIdentity } from './certificate.ts'
+import type { LabContext } from './context.ts'
+import { VirtualFileSystem } from './file-system.ts'
+import {
+  agentVersions,
+  createHardware,
+  createNic,
+  machineIdentity,
+  stableHash,
+  type Hardware,
+  type Nic,
+} from './hardware.ts'
+import { readNetworkUnits } from './network-units.ts'
+import { SessionTokens } from './session-tokens.ts'
+
+/** `starting`: the operating system runs and answers SSH, the Local UI does not answer yet. */
+export type NodeStage = 'installing' | 'booting' | 'starting' | 'ready' | 'off'
+
+export interface HostConfigurations {
+  caCerts: string[]
+  httpProxy: string
+  httpsProxy: string
+  noProxy: string
+}
+
+export interface Upload {
+  kind: 'content' | 'cluster-definition'
+  fileName: string
+  size: number
+  sha256: string
+  signature: string | null
+  uploadedAt: number
+}
+
+/** One simulated machine that was booted from the ISO. */
+export class LabNode {
+  readonly name: string
+  readonly plan: PlanNode
+  readonly edgeHostId: string
+  readonly hardware: Hardware
+  readonly nic: Nic
+  readonly files: VirtualFileSystem
+  readonly tokens = new SessionTokens()
+  readonly accounts = new Map<string, Account>()
+  readonly sockets = new Set<Socket>()
+  readonly uploads: Upload[] = []
+  readonly agentVersion: string
+  readonly #context: LabContext
+  readonly #initialHostName: string
+
+  stage: NodeStage = 'off'
+  hostName: string
+  identity: ServerIdentity = { certificate: '', key: '' }
+  hostKey = ''
+  ntpServers: string[] = []
+  configurations: HostConfigurations = { caCerts: [], httpProxy: '', httpsProxy: '', noProxy: '' }
+  configurationState: 'Not Configured' | 'In Progress' | 'Configured' | 'Failed' = 'Not Configured'
+  userData: Record<string, unknown> = {}
+  managementInterface = ''
+  /** Set by linking: the node's address and links must not change any more. */
+  isLinked = false
+  isInCluster = false
+  logs: 'Unknown' | 'InProgress' | 'Completed' = 'Unknown'
+  /** Simulated time until which the Local UI says that it is temporarily unavailable. */
+  unavailableUntil = -Infinity
+  onIdentityChange: () => void = () => undefined
+  onHostKeyChange: () => void = () => undefined
+  #life = 0
+  #keys = 0
+
+  constructor(context: LabContext, plan: PlanNode, initialPassword: string) {
+    this.#context = context
+    this.plan = plan
+    this.name = plan.name
+    const { edgeHostId, mac } = machineIdentity(plan)
+    this.edgeHostId = edgeHostId
+    const initialHostName = edgeHostId.startsWith('edge-') ? edgeHostId : `edge-${edgeHostId}`
+    this.hardware = createHardware(context, plan)
+    this.nic = createNic(context, plan, mac)
+    const duplicate = context.faults.active('duplicate-host-name', plan.name)?.fault
+    const original = context.plan.nodes.find((node) => node.name === duplicate?.of)
+    this.#initialHostName = original === undefined ? initialHostName : machineIdentity(original).edgeHostId
+    this.hostName = this.#initialHostName
+    this.agentVersion = context.scenario.agent.version ?? agentVersions[context.variant]
+    const folder = join(context.folder, stableHash(plan.name).slice(0, 16))
+    mkdirSync(folder, { recursive: true })
+    this.files = new VirtualFileSystem(folder, () => context.scheduler.now())
+    const user = context.plan.access.user
+    const password =
+      context.faults.active('wrong-initial-password', plan.name) === null
+        ? initialPassword
+        : `not-${stableHash('password', plan.name).slice(0, 12)}`
+    this.accounts.set(
+      user,
+      new Account({
+        node: plan.name,
+        name: user,
+        password,
+        scheduler: context.scheduler,
+        durations: context.durations,
+        recorder: context.recorder,
+        hasDelays: true,
+      }),
+    )
+    this.isInCluster = context.faults.active('already-in-cluster', plan.name) !== null
+    this.#fillFiles(user)
+  }
+
+  /** Keys and certificate; the slow part of making a node. */
+  async prepare(): Promise<void> {
+    await this.changeCertificate()
+    this.changeHostKey()
+  }
+
+  async changeCertificate(): Promise<void> {
+    const addresses = [this.plan.address, ...(this.plan.nic.address === null ? [] : [this.plan.nic.address])]
+    this.identity = await createServerIdentity(this.edgeHostId, addresses, this.#context.scheduler.now())
+    this.onIdentityChange()
+  }
+
+  changeHostKey(): void {
+    // Both kinds exist on a real host; alternating makes a change visible even to a client that pins one algorithm.
+    this.hostKey = ssh2.utils.generateKeyPairSync('ed25519', {
+      comment: `${this.name}-${++this.#keys}`,
+    }).private
+    this.onHostKeyChange()
+  }
+
+  get isNetworkUp(): boolean {
+    return this.stage === 'starting' || this.stage === 'ready'
+  }
+
+  get isUnavailable(): boolean {
+    return this.#context.scheduler.now() < this.unavailableUntil
+  }
+
+  /** The first power-on, with the ISO in the drive. */
+  installAndStart(): void {
+    const { scheduler, durations, recorder } = this.#context
+    const life = ++this.#life
+    const start = scheduler.now()
+    const installed = start + durations.install
+    this.stage = 'installing'
+    recorder.busy(start, installed + durations.boot + durations.localUiFirstStart)
+    scheduler.at(installed, () => {
+      if (life === this.#life) this.#boot(durations.localUiFirstStart)
+    })
+  }
+
+  reboot(): void {
+    const { durations, recorder, scheduler } = this.#context
+    recorder.count('reboots')
+    recorder.busy(scheduler.now(), scheduler.now() + durations.boot + durations.localUiRestart)
+    this.#boot(durations.localUiRestart)
+  }
+
+  shutDown(): void {
+    this.#life += 1
+    this.stage = 'off'
+    this.cutConnections()
+  }
+
+  cutConnections(): void {
+    for (const socket of this.sockets) socket.resetAndDestroy()
+    this.sockets.clear()
+  }
+
+  #boot(localUiStart: number): void {
+    const { scheduler, durations } = this.#context
+    const life = ++this.#life
+    this.stage = 'booting'
+    this.cutConnections()
+    this.files.loseEphemeral()
+    scheduler.after(durations.boot, () => {
+      if (life !== this.#life) return
+      this.stage = 'starting'
+      this.#readConfigurationOfBoot()
+      scheduler.after(localUiStart, () => {
+        if (life !== this.#life) return
+        this.stage = 'ready'
+        this.#context.emit('node-ready', this.name)
+      })
+    })
+  }
+
+  /** What cloud-configs and networkd units say, read as a boot does. */
+  #readConfigurationOfBoot(): void {
+    const user = this.#context.plan.access.user
+    this.files.write('/etc/hosts', `127.0.0.1 localhost\n`)
+    this.files.makeFolders(`/home/${user}`, 'root')
+    this.files.write(
+      '/opt/spectrocloud/.upload-auth-token',
+      stableHash('upload', this.name, String(this.#life)),
+      'root',
+      0o600,
+    )
+    let hostName: string | null = null
+    for (const name of this.files.list('/oem')) {
+      if (!/\.ya?ml$/.test(name)) continue
+      hostName = findHostName(safeYaml(this.files.text(`/oem/${name}`) ?? '')) ?? hostName
+    }
+    this.hostName = hostName ?? this.#initialHostName
+    this.files.write('/etc/hostname', `${this.hostName}\n`)
+    this.applyNetworkUnits()
+  }
+
+  /**
+   * Reads `/etc/systemd/network`. Returns whether the node moved to another address; the connections to the old one
+   * are cut by the caller, after the answer that announces it.
+   */
+  applyNetworkUnits(): boolean {
+    const unit = readNetworkUnits(this.files, this.nic.name)
+    if (unit === null) return false
+    if (unit.ntp.length > 0) this.ntpServers = unit.ntp
+    const { address } = this.nic
+    return this.configureNic(
+      {
+        mode: unit.mode,
+        address: unit.address ?? address,
+        prefix: unit.prefix ?? this.nic.prefix,
+        gateway: unit.gateway ?? this.nic.gateway,
+        nameservers: unit.nameservers.length > 0 ? unit.nameservers : this.nic.nameservers,
+        searchDomains: unit.searchDomains,
+        mtu: unit.mtu ?? this.nic.mtu,
+      },
+      0,
+    )
+  }
+
+  /** Changes the NIC after `delay` simulated milliseconds. Returns whether the address will be another one. */
+  configureNic(change: Partial<Omit<Nic, 'name' | 'mac' | 'isApplying'>>, delay: number): boolean {
+    const { scheduler } = this.#context
+    const moves = change.address !== undefined && change.address !== this.nic.address
+    // A linked host keeps its address: the agent puts its own configuration back.
+    const { address, prefix, mode, ...harmless } = change
+    const effective = this.isLinked && moves ? harmless : { ...harmless, ...pick({ address, prefix, mode }) }
+    const apply = () => {
+      Object.assign(this.nic, effective, { isApplying: false })
+      if (moves && !this.isLinked && delay > 0) this.cutConnections()
+    }
+    if (delay === 0) apply()
+    else {
+      this.nic.isApplying = true
+      scheduler.after(delay, apply)
+    }
+    return moves && !this.isLinked
+  }
+
+  setHostName(name: string): void {
+    this.hostName = name
+    this.files.write('/etc/hostname', `${name}\n`)
+  }
+
+  /** The account that SSH and the Local UI log in to. */
+  account(name: string): Account | undefined {
+    return this.accounts.get(name)
+  }
+
+  #fillFiles(user: string): void {
+    const { files } = this
+    for (const folder of [
+      '/oem',
+      '/etc/systemd/network',
+      '/etc/ssh/sshd_config.d',
+      '/etc/kubernetes',
+      '/usr/local/cloud-config',
+      '/usr/local/spectrocloud/bundle',
+      '/usr/local/spectrocloud/clusterconfig',
+      '/usr/local/spectrocloud/peerbundle/sha256',
+      '/opt/spectrocloud/bin',
+      '/var/log/kairos',
+      '/var/log/spectrocloud',
+      '/var/log/files',
+      '/var/tmp',
+      '/run/stylus',
+      '/run/immucore',
+      '/tmp',
+      '/root',
+      '/dev',
+      '/proc',
+      '/sys/firmware/efi',
+      `/sys/class/net/${this.nic.name}`,
+    ]) {
+      files.makeFolders(folder, 'root')
+    }
+    files.makeFolders(`/home`, 'root')
+    files.makeFolder(`/home/${user}`, 'root')
+    files.write(
+      '/usr/lib/os-release',
+      'PRETTY_NAME="Ubuntu 22.04.5 LTS"\nNAME="Ubuntu"\nVERSION_ID="22.04"\nID=ubuntu\nKAIROS_NAME="kairos-core-ubuntu-22.04"\n',
+    )
+    files.write(
+      '/proc/cmdline',
+      'BOOT_IMAGE=(loop0)/boot/vmlinuz console=tty1 root=LABEL=COS_ACTIVE cos-img/filename=/cOS/active.img net.ifnames=1\n',
+    )
+    files.write('/proc/meminfo', memoryInfo(this.hardware.memoryBytes))
+    files.write('/proc/cpuinfo', cpuInfo(this.hardware.cpus))
+    files.write(`/sys/class/net/${this.nic.name}/address`, `${this.nic.mac}\n`)
+    files.write('/etc/machine-id', `${stableHash('machine-id', this.name).slice(0, 32)}\n`)
+    files.write(
+      '/oem/90_custom.yaml',
+      '#cloud-config\nstylus:\n  includeTui: true\n  enableMultiNode: true\n  managementMode: local\n  installationMode: airgap\n',
+    )
+    files.write('/var/log/stylus-audit.log', '')
+    files.write('/usr/local/installer.log', 'installation finished\n')
+  }
+}
+
+function pick<Shape extends object>(values: Shape): Partial<Shape> {
+  return Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== undefined),
+  ) as Partial<Shape>
+}
+
+function safeYaml(text: string): unknown {
+  try {
+    return parseYaml(text)
+  } catch {
+    return null // a broken cloud-config is skipped at boot
+  }
+}
+
+/** The host name anywhere in a cloud-config: `hostname` of a stage, or `stylus.site.hostName`. */
+function findHostName(value: unknown): string | null {
+  if (typeof value !== 'object' || value === null) return null
+  let found: string | null = null
+  for (const [key, inner] of Object.entries(value)) {
+    if ((key === 'hostname' || key === 'hostName') && typeof inner === 'string') found = inner
+    else found = findHostName(inner) ?? found
+  }
+  return found
+}
+
+function memoryInfo(bytes: number): string {
+  const kibibytes = Math.round(bytes / 1024)
+  return `MemTotal:       ${kibibytes} kB\nMemFree:        ${Math.round(kibibytes * 0.8)} kB\nMemAvailable:   ${Math.round(kibibytes * 0.9)} kB\nSwapTotal:      0 kB\n`
+}
+
+function cpuInfo(count: number): string {
+  return Array.from(
+    { length: count },
+    (_, index) =>
+      `processor\t: ${index}\nmodel name\t: Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz\nflags\t\t: fpu sse4_2 avx avx2 aes hypervisor\n`,
+  ).join('\n')
+}

@@ -1,0 +1,188 @@
+import { FileSystemError, normalize } from '../file-system.ts'
+import type { LabNode } from '../node.ts'
+import { CommandLineError, parseCommandLine, type ListItem, type SimpleCommand } from './command-line.ts'
+import { commands } from './commands.ts'
+
+/** What a command reads: bytes as they come, or line by line. */
+export interface Input {
+  readLine: () => Promise<string>
+  chunks: () => AsyncIterable<Buffer>
+}
+
+export interface CommandCall {
+  node: LabNode
+  user: string
+  args: string[]
+  stdin: Input
+  out: (data: string | Buffer) => Promise<void> | void
+  err: (data: string | Buffer) => Promise<void> | void
+  /** Absolute form of a path that may be relative to the home folder. */
+  resolve: (path: string) => string
+  /** Runs another command, as another user when given. */
+  run: (words: string[], user: string) => Promise<number>
+  /** Runs a whole command line (`sh -c`). */
+  runLine: (line: string, user: string) => Promise<number>
+  services: ShellServices
+}
+
+/** What commands need of the rest of the lab. */
+export interface ShellServices {
+  /** Simulated milliseconds. */
+  now: () => number
+  sudoNeedsPassword: boolean
+  /** Is there a machine that answers at this address, and with which MAC? */
+  hostAt: (address: string) => { mac: string } | null
+  /** Is a TCP connection accepted there? */
+  isOpen: (address: string, port: number) => boolean
+  emitReboot: (node: LabNode) => void
+}
+
+/** Exit code. Each command is a small function over the node's state. */
+export type Command = (call: CommandCall) => number | Promise<number>
+
+export interface Streams {
+  stdin: Input
+  out: (data: string | Buffer) => Promise<void> | void
+  err: (data: string | Buffer) => Promise<void> | void
+}
+
+/** Runs one command line on a simulated node and returns its exit code. No process is started. */
+export async function runCommandLine(
+  node: LabNode,
+  user: string,
+  line: string,
+  streams: Streams,
+  services: ShellServices,
+): Promise<number> {
+  let items: ListItem[]
+  try {
+    items = parseCommandLine(line, homeOf(user))
+  } catch (error) {
+    if (!(error instanceof CommandLineError)) throw error
+    await streams.err(`bash: -c: line 1: syntax error: ${error.message}\n`)
+    return 2
+  }
+  let code = 0
+  for (const { connector, pipeline } of items) {
+    if ((connector === '&&' && code !== 0) || (connector === '||' && code === 0)) continue
+    code = await runPipeline(node, user, pipeline, streams, services)
+  }
+  return code
+}
+
+function homeOf(user: string): string {
+  return user === 'root' ? '/root' : `/home/${user}`
+}
+
+async function runPipeline(
+  node: LabNode,
+  user: string,
+  pipeline: readonly SimpleCommand[],
+  streams: Streams,
+  services: ShellServices,
+): Promise<number> {
+  let { stdin } = streams
+  let code = 0
+  for (const [index, command] of pipeline.entries()) {
+    const isLast = index === pipeline.length - 1
+    // One stage after the other: the first commands of a pipeline have small outputs here.
+    const collected: Buffer[] = []
+    code = await runSimple(
+      node,
+      user,
+      command,
+      { ...streams, stdin, out: isLast ? streams.out : (data) => void collected.push(Buffer.from(data)) },
+      services,
+    )
+    stdin = inputOf(Buffer.concat(collected))
+  }
+  return code
+}
+
+export function inputOf(content: Buffer): Input {
+  let rest = content
+  return {
+    readLine: () => {
+      const end = rest.indexOf('\n')
+      const line = rest.subarray(0, end === -1 ? rest.length : end).toString()
+      rest = rest.subarray(end === -1 ? rest.length : end + 1)
+      return Promise.resolve(line)
+    },
+    chunks: () => toAsync(rest),
+  }
+}
+
+async function* toAsync(content: Buffer): AsyncGenerator<Buffer> {
+  if (content.length > 0) yield await Promise.resolve(content)
+}
+
+async function runSimple(
+  node: LabNode,
+  user: string,
+  command: SimpleCommand,
+  streams: Streams,
+  services: ShellServices,
+): Promise<number> {
+  const resolve = (path: string) => normalize(path.startsWith('/') ? path : `${homeOf(user)}/${path}`)
+  let { stdin, out, err } = streams
+  try {
+    for (const { stream, mode, path } of command.redirections) {
+      if (path === '/dev/null') {
+        if (stream === 'stdin') stdin = inputOf(Buffer.alloc(0))
+        else if (stream === 'stdout') out = () => undefined
+        else err = () => undefined
+        continue
+      }
+      if (mode === 'read') {
+        const { content } = node.files.read(resolve(path), user)
+        stdin = inputOf(Buffer.from(content.read(0, content.size)))
+        continue
+      }
+      const { content } = node.files.open(resolve(path), user, { truncate: mode === 'write' })
+      const write = (data: string | Buffer) => {
+        content.write(content.size, Buffer.from(data))
+      }
+      if (stream === 'stdout') out = write
+      else err = write
+    }
+  } catch (error) {
+    if (!(error instanceof FileSystemError)) throw error
+    await streams.err(`bash: ${error.message}\n`)
+    return 1
+  }
+  if (command.mergesStderr) err = out
+  const run = async (words: string[], asUser: string): Promise<number> => {
+    // Assignments before a command (LC_ALL=C) change nothing here.
+    const start = words.findIndex((word) => !/^[A-Za-z_]\w*=/.test(word))
+    const [name, ...args] = start === -1 ? [] : words.slice(start)
+    if (name === undefined) return 0
+    const implementation = commands.get(name.replace(/^(\/usr)?(\/local)?\/s?bin\//, ''))
+    if (implementation === undefined) {
+      await err(
+        name.includes('/')
+          ? `bash: ${name}: No such file or directory\n`
+          : `bash: ${name}: command not found\n`,
+      )
+      return 127
+    }
+    try {
+      return await implementation({
+        node,
+        user: asUser,
+        args,
+        stdin,
+        out,
+        err,
+        resolve,
+        run,
+        runLine: (line, lineUser) => runCommandLine(node, lineUser, line, { stdin, out, err }, services),
+        services,
+      })
+    } catch (error) {
+      if (!(error instanceof FileSystemError)) throw error
+      await err(`${name}: ${error.message}\n`)
+      return 1
+    }
+  }
+  return await run(command.words, user)
+}
