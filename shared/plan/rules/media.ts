@@ -65,7 +65,7 @@ export function checkMedia({ plan, isGiven }: RuleContext): Finding[] {
       )
     }
   }
-  if (content != null && content.signature === null && !isGiven(['appliance', 'content', 'signature'])) {
+  if (content?.signature === null && !isGiven(['appliance', 'content', 'signature'])) {
     findings.push(
       warning(
         'media.signature',

@@ -24,8 +24,7 @@ const WORKER = ['cluster', 'pools', 'worker'] as const
 function membership({ plan, isGiven }: RuleContext): Membership | undefined {
   const nodeNames = (plan.nodes ?? []).flatMap((node) => (node?.name === undefined ? [] : [node.name]))
   const pools = plan.cluster?.pools
-  if (plan.nodes === undefined || nodeNames.length !== plan.nodes.length || pools?.controlPlane === undefined)
-    return undefined
+  if (nodeNames.length !== plan.nodes?.length || pools?.controlPlane === undefined) return undefined
   if (pools.worker === undefined) return undefined
   const listed = (
     pool: 'controlPlane' | 'worker',

@@ -1,0 +1,6 @@
+export { openSecretStore, type SecretStore, type SecretStoreOptions } from './secret-store.ts'
+export { createRedactor, type Redactor } from './redactor.ts'
+export { createTerminalPrompter, silentPrompter, type Prompter } from './prompter.ts'
+export { unlockVault, PASSPHRASE_REMEDY } from './passphrase.ts'
+export { vaultExists, vaultFileOf, type Vault } from './vault.ts'
+export { generatePassword } from './generate-password.ts'
