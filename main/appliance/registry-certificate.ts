@@ -1,3 +1,5 @@
+// @peculiar/x509 resolves its parts through decorators and needs this first.
+import 'reflect-metadata'
 import { webcrypto, X509Certificate } from 'node:crypto'
 import {
   BasicConstraintsExtension,
@@ -69,11 +71,6 @@ export async function makeRegistryCertificate(
     certificatePem: certificate.toString('pem'),
     keyPem: pem('PRIVATE KEY', Buffer.from(key)),
   }
-}
-
-/** How the appliance wants a PEM file: Base64 of the whole of it, in one line (palette.md §9 no. 9). */
-export function base64OfPem(text: string): string {
-  return Buffer.from(text.endsWith('\n') ? text : `${text}\n`).toString('base64')
 }
 
 /** When the certificate ends, ISO 8601. */

@@ -10,7 +10,7 @@ import {
   type FilledVariables,
   type ProfileSecrets,
 } from '../appliance/profile-variables.ts'
-import { base64OfPem, endOfCertificate, makeRegistryCertificate } from '../appliance/registry-certificate.ts'
+import { base64OfPem } from '../appliance/pem.ts'
 import { sitePhase } from '../engine/phase.ts'
 import { finalAddressOf, finalHostNameOf, leaderOf, vipOf, type Site, type SiteContext } from './site.ts'
 
@@ -155,6 +155,8 @@ async function readRegistryCertificate(
   const names = [vipOf(services.plan), registry.endpoint, registry.rootDomain].filter(
     (name): name is string => name !== undefined && !name.includes('{{'),
   )
+  // Loaded only by those who need it: the library is large.
+  const { endOfCertificate, makeRegistryCertificate } = await import('../appliance/registry-certificate.ts')
   const made = await makeRegistryCertificate([...new Set(names)], context.clock.now())
   const file = join(services.runFolder, 'registry-ca.pem')
   await writeFile(file, made.caPem)
