@@ -442,8 +442,8 @@ describe('a change', () => {
 describe('progress', () => {
   it('is said in whole percent between 0 and 1, whatever a phase computes', async () => {
     const phase = onNodes('p', {
-      apply: ({ progress }) => {
-        for (const fraction of [-1, 0.123456, 0.129, 7, Number.NaN]) progress('copying', fraction)
+      apply: (context) => {
+        for (const fraction of [-1, 0.123456, 0.129, 7, Number.NaN]) context.progress('copying', fraction)
         return Promise.resolve()
       },
     })
