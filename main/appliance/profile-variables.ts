@@ -154,7 +154,8 @@ export function fillProfileVariables(
       if (rule !== undefined) usedRules.add(rule)
       const explicit = plan.cluster.variables[variable.name]
       if (explicit !== undefined) usedNames.add(variable.name)
-      const value = explicit ?? rule?.value(plan, secrets) ?? variable.value ?? variable.defaultValue ?? ''
+      // The appliance shows an unset value as an empty one; its default counts then.
+      const value = firstFilled(explicit, rule?.value(plan, secrets), variable.value, variable.defaultValue)
       if (value === '' && variable.required === true) {
         const where = rule?.option ?? `cluster.variables."${variable.name}"`
         problems.push(`The appliance requires "${label}" and the plan gives no value: set ${where}.`)
@@ -192,6 +193,10 @@ function ruleFor(variable: ProfileVariable): VariableRule | undefined {
       (rule.names?.includes(variable.name) ?? false) ||
       rule.labels.some((candidate) => normalise(candidate) === label),
   )
+}
+
+function firstFilled(...values: readonly (string | undefined)[]): string {
+  return values.find((value) => value !== undefined && value !== '') ?? ''
 }
 
 /** Labels move between releases in case, spaces and "(Optional)". */

@@ -1,3 +1,9 @@
 import process from 'node:process'
+import { createProgram } from './program.ts'
+import { reportFailure } from './report-failure.ts'
 
-process.stdout.write('Landfall\n')
+try {
+  process.exitCode = await createProgram().run(process.argv)
+} catch (error) {
+  process.exitCode = reportFailure(error)
+}

@@ -1,0 +1,33 @@
+import { join } from 'node:path'
+import process from 'node:process'
+import { AppError } from '../../shared/errors/index.ts'
+import { openIdentityStore } from '../storage/index.ts'
+import { SiteFolder, stateFolder } from '../storage/site-folder.ts'
+import { exitCodes } from './exit-codes.ts'
+import { loadPlan } from './plan-file.ts'
+
+/** Forgets the pinned identities of one node (or of the console), so that they are shown and pinned anew. */
+export async function forgetIdentities(planFile: string, name: string): Promise<number> {
+  const { plan } = await loadPlan(planFile)
+  const site = new SiteFolder(join(stateFolder(process.env), 'sites', plan.site.name))
+  const store = await openIdentityStore(site.identitiesFile)
+  if (name === 'console') {
+    await store.forget('tls', { host: plan.site.vip, port: 443 })
+  } else {
+    const node = plan.nodes.find((candidate) => candidate.name === name)
+    if (node === undefined) {
+      throw new AppError({
+        code: 'BAD_ARGUMENT',
+        title: `The plan has no node "${name}".`,
+        detail: `It has: ${plan.nodes.map((candidate) => candidate.name).join(', ')}, and "console".`,
+        remedies: ['Give one of these names.'],
+      })
+    }
+    for (const host of new Set([node.address, node.nic.address ?? node.address])) {
+      await store.forget('tls', { host, port: node.localUi.port })
+      await store.forget('ssh', { host, port: node.ssh.port })
+    }
+  }
+  process.stdout.write(`The identities of ${name} are forgotten; the next run shows and pins them anew.\n`)
+  return exitCodes.done
+}

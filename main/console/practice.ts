@@ -1,0 +1,60 @@
+import { readFile } from 'node:fs/promises'
+import { AppError } from '../../shared/errors/index.ts'
+import type { Plan } from '../../shared/plan/index.ts'
+import type { Clock } from '../engine/clock.ts'
+import { attachToLab, readScenario, startLab, type Lab, type LabReport } from '../lab/index.ts'
+import type { Dialler } from '../network/dialler.ts'
+
+/** A practice lab that a command works against. */
+export interface Practice {
+  readonly clock: Clock
+  readonly dialler: Dialler
+  /** Of the lab in this process; a lab of another process reports there. */
+  readonly report: () => LabReport | undefined
+  readonly stop: () => Promise<void>
+}
+
+export interface PracticeOptions {
+  readonly timeScale?: number
+  readonly scenarioFile?: string
+  /** File that `landfall lab --describe` wrote; the lab runs in another process. */
+  readonly descriptionFile?: string
+  readonly initialNodePassword?: string
+  readonly initialConsolePassword?: string
+}
+
+/** Starts a lab that fits the plan, or takes part in one that runs already. */
+export async function openPractice(plan: Plan, options: PracticeOptions): Promise<Practice> {
+  if (options.descriptionFile !== undefined) {
+    const { clock, dialler } = attachToLab(JSON.parse(await readText(options.descriptionFile)))
+    return { clock, dialler, report: () => undefined, stop: () => Promise.resolve() }
+  }
+  const lab = await startPracticeLab(plan, options)
+  return { clock: lab.clock, dialler: lab.dialler, report: () => lab.report(), stop: () => lab.stop() }
+}
+
+/** Starts a lab in this process. */
+export async function startPracticeLab(plan: Plan, options: PracticeOptions): Promise<Lab> {
+  const { timeScale, scenarioFile, initialNodePassword, initialConsolePassword } = options
+  return startLab({
+    plan,
+    ...(timeScale === undefined ? {} : { timeScale }),
+    ...(scenarioFile === undefined ? {} : { scenario: readScenario(await readText(scenarioFile), scenarioFile) }),
+    ...(initialNodePassword === undefined ? {} : { initialNodePassword }),
+    ...(initialConsolePassword === undefined ? {} : { initialConsolePassword }),
+  })
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw new AppError({
+      code: 'FILE_UNREADABLE',
+      title: 'A file of the practice lab cannot be read.',
+      detail: error instanceof Error ? error.message : String(error),
+      remedies: ['Check the path.'],
+      cause: error,
+    })
+  }
+}

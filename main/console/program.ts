@@ -1,0 +1,179 @@
+import process from 'node:process'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { exitCodes } from './exit-codes.ts'
+
+/**
+ * The command line. Every command imports what it needs when it is run, so that `landfall --help` does not load the
+ * whole product.
+ */
+export function createProgram(): { run(argv: readonly string[]): Promise<number> } {
+  let exitCode: number = exitCodes.done
+  const exits =
+    <A extends unknown[]>(work: (...args: A) => Promise<number>) =>
+    async (...args: A): Promise<void> => {
+      exitCode = await work(...args)
+    }
+
+  const program = new Command('landfall')
+    .description('From an ISO file to a running self-hosted Palette, on sites without Internet.')
+    .version(version, '-V, --version')
+    .exitOverride()
+    .showSuggestionAfterError()
+
+  program
+    .command('run')
+    .description('perform the whole installation, unattended')
+    .argument('<plan>', 'plan file (YAML)')
+    .option('--dry-run', 'list every change that would be made, and make none', false)
+    .option('--resume', 'go on with the last run of this site', false)
+    .addOption(new Option('--fresh', 'begin a new run although an earlier one is not finished').default(false).conflicts('resume'))
+    .option('--json', 'one event a line on standard output', false)
+    .option('--yes', 'do not ask for confirmation (destructive acts are confirmed in the plan only)', false)
+    .addOption(new Option('--lab', 'install a practice lab that fits the plan').default(false).conflicts('labAt'))
+    .option('--lab-at <file>', 'install a practice lab that runs already (see: landfall lab --describe)')
+    .option('--time-scale <n>', 'how many times faster than real the practice lab lives', positiveNumber)
+    .option('--scenario <file>', 'faults for the practice lab (YAML)')
+    .action(
+      exits(async (planFile: string, options: RunFlags) => {
+        const { runPlan } = await import('./run-command.ts')
+        return runPlan({ planFile, ...options })
+      }),
+    )
+
+  program
+    .command('demo')
+    .description('perform a whole unattended installation of three nodes on the practice lab')
+    .option('--time-scale <n>', 'how many times faster than real the practice lab lives', positiveNumber, 150)
+    .action(
+      exits(async ({ timeScale }: { timeScale: number }) => {
+        const { runDemo } = await import('./demo-command.ts')
+        return runDemo(timeScale)
+      }),
+    )
+
+  program
+    .command('check')
+    .description('run the checks; changes nothing on the site')
+    .argument('<plan>', 'plan file (YAML)')
+    .option('--only <id...>', 'only these checks')
+    .option('--json', 'one JSON document on standard output', false)
+    .addOption(new Option('--lab', 'check a practice lab that fits the plan').default(false).conflicts('labAt'))
+    .option('--lab-at <file>', 'check a practice lab that runs already')
+    .option('--time-scale <n>', 'how many times faster than real the practice lab lives', positiveNumber)
+    .option('--scenario <file>', 'faults for the practice lab (YAML)')
+    .action(
+      exits(async (planFile: string, options: CheckFlags) => {
+        const { checkPlan } = await import('./check-command.ts')
+        return checkPlan({ planFile, ...options })
+      }),
+    )
+
+  program
+    .command('lab')
+    .description('run a practice lab until Ctrl-C')
+    .argument('[plan]', 'plan that the lab shall fit')
+    .option('--nodes <n>', 'without a plan: how many nodes', positiveInteger, 3)
+    .option('--time-scale <n>', 'how many times faster than real it lives', positiveNumber, 60)
+    .option('--scenario <file>', 'faults (YAML)')
+    .option('--write-plan <file>', 'write the plan that fits the lab')
+    .option('--describe <file>', 'write how to reach the lab, for: landfall run PLAN --lab-at FILE')
+    .action(
+      exits(async (planFile: string | undefined, options: LabFlags) => {
+        const { runLab } = await import('./lab-command.ts')
+        return runLab({ planFile, ...options })
+      }),
+    )
+
+  const journal = program.command('journal').description('the journals of runs').exitOverride()
+  journal
+    .command('verify')
+    .description('check that a journal was not altered')
+    .argument('<file>', 'journal.ndjson of a run')
+    .option('--json', 'one JSON document on standard output', false)
+    .action(
+      exits(async (file: string, { json }: { json: boolean }) => {
+        const { verifyJournal } = await import('./journal-command.ts')
+        return verifyJournal(file, json)
+      }),
+    )
+
+  const identity = program.command('identity').description('the pinned SSH and TLS identities of a site')
+  identity
+    .command('forget')
+    .description('forget the identities of a node that was installed again')
+    .argument('<plan>', 'plan file (YAML)')
+    .argument('<node>', 'name of the node as in the plan, or "console"')
+    .action(
+      exits(async (planFile: string, node: string) => {
+        const { forgetIdentities } = await import('./identity-command.ts')
+        return forgetIdentities(planFile, node)
+      }),
+    )
+
+  return {
+    run: async (argv) => {
+      await addPlanCommands(program, argv)
+      await program.parseAsync([...argv])
+      return typeof process.exitCode === 'number' ? process.exitCode : exitCode
+    },
+  }
+}
+
+/** Only what was asked for is loaded. */
+async function addPlanCommands(program: Command, argv: readonly string[]): Promise<void> {
+  const needsAll = argv.length <= 2 || argv.some((argument) => ['-h', '--help', 'help'].includes(argument))
+  if (needsAll || argv[2] === 'plan') {
+    const { planCommand } = await import('./plan-commands.ts')
+    program.addCommand(planCommand())
+  }
+  if (needsAll || argv[2] === 'vault') {
+    const { vaultCommand } = await import('./vault-commands.ts')
+    program.addCommand(vaultCommand())
+  }
+}
+
+const version = '0.1.0'
+
+interface RunFlags {
+  dryRun: boolean
+  resume: boolean
+  fresh: boolean
+  json: boolean
+  lab: boolean
+  labAt?: string
+  timeScale?: number
+  scenario?: string
+}
+
+interface CheckFlags {
+  only?: string[]
+  json: boolean
+  lab: boolean
+  labAt?: string
+  timeScale?: number
+  scenario?: string
+}
+
+interface LabFlags {
+  nodes: number
+  timeScale: number
+  scenario?: string
+  writePlan?: string
+  describe?: string
+}
+
+function positiveNumber(text: string): number {
+  const value = Number(text)
+  if (!Number.isFinite(value) || value <= 0 || value > 100_000) {
+    throw new InvalidArgumentError('It must be a number above 0 and at most 100000.')
+  }
+  return value
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1 || value > 200) {
+    throw new InvalidArgumentError('It must be a whole number from 1 to 200.')
+  }
+  return value
+}

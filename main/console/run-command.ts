@@ -1,0 +1,310 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import process from 'node:process'
+import { AppError } from '../../shared/errors/index.ts'
+import type { RunEvent } from '../../shared/events/index.ts'
+import { planDigest } from '../../shared/plan/index.ts'
+import { StoppedByOperator } from '../engine/cancellation.ts'
+import { systemClock } from '../engine/clock.ts'
+import { createJournal, resumeJournal, type Journal } from '../engine/journal.ts'
+import { acquireLease, type Lease } from '../engine/lease.ts'
+import { executeRun, type RunResult } from '../engine/run.ts'
+import type { LabReport } from '../lab/index.ts'
+import { createRunLog } from '../log/run-log.ts'
+import { systemDialler } from '../network/dialler.ts'
+import { installationPhases } from '../phases/index.ts'
+import { openSecretStore, type SecretStore } from '../secrets/index.ts'
+import { memoryIdentityStore, openIdentityStore } from '../storage/index.ts'
+import { digestOf, SiteFolder, stateFolder, type RunFolder } from '../storage/site-folder.ts'
+import { exitCodes } from './exit-codes.ts'
+import { openSite } from './open-site.ts'
+import { changedPaths, refuseFrozenChanges } from './plan-changes.ts'
+import { formatProblem, loadPlan, type LoadedPlan } from './plan-file.ts'
+import { openPractice, type Practice } from './practice.ts'
+import { createRunReporter, type RunReporter } from './terminal/index.ts'
+import { createTerminalPrompter } from './terminal-prompter.ts'
+
+/** What `landfall run` was asked for. */
+export interface RunRequest {
+  readonly planFile: string
+  readonly dryRun: boolean
+  readonly resume: boolean
+  /** Begin anew although an earlier run of this site is not finished. */
+  readonly fresh: boolean
+  readonly json: boolean
+  /** Practice lab in this process. */
+  readonly lab: boolean
+  /** Practice lab of another process: its description file. */
+  readonly labAt?: string | undefined
+  readonly timeScale?: number | undefined
+  readonly scenario?: string | undefined
+}
+
+/** Performs the whole installation; returns the exit code. Throws AppErrors for everything before the run begins. */
+export async function runPlan(request: RunRequest): Promise<number> {
+  const loaded = await loadPlan(request.planFile)
+  for (const warning of loaded.warnings) process.stderr.write(`warning: ${formatProblem(request.planFile, warning)}\n`)
+  const stop = listenForStop()
+  try {
+    return await new PlanRun(request, loaded, stop.signal).execute()
+  } finally {
+    stop.release()
+  }
+}
+
+class PlanRun {
+  readonly #request: RunRequest
+  readonly #loaded: LoadedPlan
+  readonly #stop: AbortSignal
+  readonly #canonicalPlan: string
+  readonly #isPractice: boolean
+
+  constructor(request: RunRequest, loaded: LoadedPlan, stop: AbortSignal) {
+    this.#request = request
+    this.#loaded = loaded
+    this.#stop = stop
+    this.#canonicalPlan = planDigest(loaded.plan)
+    this.#isPractice = request.lab || request.labAt !== undefined
+  }
+
+  async execute(): Promise<number> {
+    const secrets = await this.#openSecrets()
+    const practice = await this.#openPractice(secrets)
+    try {
+      return await this.#withLease(secrets, practice)
+    } finally {
+      await practice?.stop()
+    }
+  }
+
+  async #openSecrets(): Promise<SecretStore> {
+    const { plan, file } = this.#loaded
+    const secrets = await openSecretStore({
+      plan,
+      planFile: file,
+      env: process.env,
+      prompter: createTerminalPrompter(),
+      readOnly: this.#request.dryRun,
+      ...(this.#isPractice ? { practice: true } : {}),
+    })
+    // Everything is asked for at the start: nobody has to sit beside a run and wait for a question.
+    if (!this.#request.dryRun) await secrets.resolveAll()
+    return secrets
+  }
+
+  async #openPractice(secrets: SecretStore): Promise<Practice | undefined> {
+    if (!this.#isPractice) return undefined
+    const { plan } = this.#loaded
+    const { access, console: systemConsole } = plan
+    const initial = (reference: typeof access.initialPassword, field: string) =>
+      reference === 'product-default' ? undefined : secrets.resolve(reference, field)
+    const nodePassword = await initial(access.initialPassword, 'access.initialPassword')
+    const consolePassword = await initial(systemConsole.initialPassword, 'console.initialPassword')
+    return openPractice(plan, {
+      ...(this.#request.timeScale === undefined ? {} : { timeScale: this.#request.timeScale }),
+      ...(this.#request.scenario === undefined ? {} : { scenarioFile: this.#request.scenario }),
+      ...(this.#request.labAt === undefined ? {} : { descriptionFile: this.#request.labAt }),
+      ...(nodePassword === undefined ? {} : { initialNodePassword: nodePassword }),
+      ...(consolePassword === undefined ? {} : { initialConsolePassword: consolePassword }),
+    })
+  }
+
+  async #withLease(secrets: SecretStore, practice: Practice | undefined): Promise<number> {
+    const site = this.#siteFolder()
+    if (this.#request.dryRun) return this.#run({ secrets, practice, site, lease: undefined })
+    const lease = await acquireLease(site.leaseFile)
+    try {
+      return await this.#run({ secrets, practice, site, lease })
+    } finally {
+      await lease.release()
+    }
+  }
+
+  /**
+   * A lab in this process is gone with it: its state is of no use to anybody else, and must not be mistaken for that of
+   * the real site.
+   */
+  #siteFolder(): SiteFolder {
+    const root = stateFolder(process.env)
+    const { name } = this.#loaded.plan.site
+    if (!this.#isPractice) return new SiteFolder(join(root, 'sites', name))
+    if (this.#request.labAt !== undefined) return new SiteFolder(join(root, 'practice', name))
+    return new SiteFolder(join(root, 'practice', `${name}-${process.pid}-${Date.now().toString(36)}`))
+  }
+
+  async #run(parts: {
+    secrets: SecretStore
+    practice: Practice | undefined
+    site: SiteFolder
+    lease: Lease | undefined
+  }): Promise<number> {
+    const { secrets, practice, site, lease } = parts
+    const { plan } = this.#loaded
+    const clock = practice?.clock ?? systemClock
+    const opened = await this.#openRun(site)
+    const known = await openIdentityStore(site.identitiesFile)
+    const services = openSite({
+      loaded: this.#loaded,
+      secrets,
+      // A dry run leaves no trace, hence it does not pin anything either.
+      identities: this.#request.dryRun ? memoryIdentityStore(known) : known,
+      dialler: practice?.dialler ?? systemDialler,
+      clock,
+      runFolder: opened.run.folder,
+      ...(this.#request.dryRun ? { connectTimeoutMilliseconds: 3000 } : {}),
+    })
+    const reporter = createRunReporter({
+      format: this.#request.json ? 'json' : 'auto',
+      stdout: process.stdout,
+      stderr: process.stderr,
+      clock,
+      earlier: opened.earlier ?? [],
+      resumeCommand: this.#resumeCommand(),
+    })
+    const log = opened.journal === undefined ? undefined : createRunLog(opened.run.folder, secrets.redact)
+    try {
+      const started = Date.now()
+      const result = await executeRun({
+        runId: opened.run.id,
+        plan,
+        planDigest: digestOf(this.#canonicalPlan),
+        phases: installationPhases,
+        services,
+        mode: this.#request.dryRun ? 'dry-run' : 'apply',
+        clock,
+        ...(opened.journal === undefined ? {} : { journal: opened.journal }),
+        ...(opened.earlier === undefined ? {} : { earlier: opened.earlier }),
+        changedInputs: opened.changedInputs,
+        signal: lease === undefined ? this.#stop : AbortSignal.any([this.#stop, lease.lost]),
+        redact: secrets.redact,
+        onEvent: (event) => {
+          reporter.onEvent(event)
+          log?.event(event)
+        },
+        consoleUrl: `https://${plan.site.vip}/system`,
+      })
+      await services.close()
+      for (const error of result.errors) log?.error(error)
+      this.#tellPlaces(opened, practice?.report(), (Date.now() - started) / 1000)
+      return exitCodeOf(result)
+    } finally {
+      await closeAll(reporter, opened.journal, log)
+    }
+  }
+
+  /** A new run folder and journal, or the last ones when resumed. A dry run has neither. */
+  async #openRun(site: SiteFolder): Promise<OpenedRun> {
+    if (this.#request.dryRun) {
+      const folder = site.folder
+      return { run: { id: 'dry-run', folder, journalFile: '', planFile: '' }, changedInputs: [] }
+    }
+    const latest = await site.latestRun()
+    if (this.#request.resume) {
+      if (latest === undefined) throw nothingToResume(this.#loaded.plan.site.name)
+      return this.#resumeRun(latest)
+    }
+    if (latest !== undefined && !this.#request.fresh) await refuseUnfinished(latest, this.#resumeCommand())
+    const run = await site.createRun(new Date(), this.#canonicalPlan)
+    return { run, journal: await createJournal(run.journalFile), changedInputs: [] }
+  }
+
+  async #resumeRun(run: RunFolder): Promise<OpenedRun> {
+    const { journal, events } = await resumeJournal(run.journalFile)
+    try {
+      const before: unknown = JSON.parse(await readFile(run.planFile, 'utf8'))
+      const changedInputs = changedPaths(before, JSON.parse(this.#canonicalPlan))
+      refuseFrozenChanges(changedInputs, events)
+      // A run that was killed before its first line is durable begins like a new one.
+      return events.length === 0 ? { run, journal, changedInputs } : { run, journal, earlier: events, changedInputs }
+    } catch (error) {
+      await journal.close()
+      throw error
+    }
+  }
+
+  #resumeCommand(): string {
+    const lab = this.#request.labAt === undefined ? '' : ` --lab-at ${this.#request.labAt}`
+    return `landfall run ${this.#request.planFile} --resume${lab}`
+  }
+
+  #tellPlaces(opened: OpenedRun, report: LabReport | undefined, wallSeconds: number): void {
+    const tell = (text: string) => process.stderr.write(`${text}\n`)
+    if (opened.journal !== undefined) tell(`Journal: ${opened.run.journalFile}`)
+    if (report === undefined) return
+    const ratio = wallSeconds / report.criticalPathWallSeconds
+    tell(
+      `Practice lab: ${report.criticalPathWallSeconds.toFixed(1)} s of its own, the run took ${wallSeconds.toFixed(1)} s ` +
+        `(${ratio.toFixed(2)} ×); cluster asked for ${report.clusterPosts} ×, ${report.requests} requests`,
+    )
+  }
+}
+
+interface OpenedRun {
+  readonly run: RunFolder
+  readonly journal?: Journal
+  readonly earlier?: readonly RunEvent[]
+  readonly changedInputs: readonly string[]
+}
+
+async function closeAll(
+  reporter: RunReporter,
+  journal: Journal | undefined,
+  log: { close(): Promise<void> } | undefined,
+): Promise<void> {
+  await journal?.close()
+  await log?.close()
+  await reporter.close()
+}
+
+async function refuseUnfinished(latest: RunFolder, resumeCommand: string): Promise<void> {
+  const { journal, events } = await resumeJournal(latest.journalFile)
+  await journal.close()
+  const last = events.findLast((event) => event.type === 'run-finished')
+  const isFinished = last?.outcome === 'done' && events.at(-1) === last
+  if (isFinished) return
+  throw new AppError({
+    code: 'RUN_UNFINISHED',
+    title: 'An earlier run of this site is not finished.',
+    detail: `Run ${latest.id} ${last === undefined ? 'was interrupted' : `ended as ${last.outcome}`}.`,
+    remedies: [
+      `Go on with it: ${resumeCommand}`,
+      'Or begin a new run with --fresh: what the site looks like is read again, nothing is done twice.',
+    ],
+  })
+}
+
+function nothingToResume(site: string): AppError {
+  return new AppError({
+    code: 'NOTHING_TO_RESUME',
+    title: `There is no run of the site ${site} on this workstation.`,
+    detail: '',
+    remedies: ['Start without --resume: what was done already is recognised on the site itself.'],
+  })
+}
+
+function exitCodeOf(result: RunResult): number {
+  if (result.outcome === 'stopped') return exitCodes.stopped
+  if (result.outcome === 'done') return exitCodes.done
+  return result.errors.some((error) => error.code === 'CHECK_BLOCKS') ? exitCodes.checkBlocks : exitCodes.failed
+}
+
+/** The first Ctrl-C stops in good order; the second one ends the process at once, which is safe as well. */
+function listenForStop(): { readonly signal: AbortSignal; release(): void } {
+  const controller = new AbortController()
+  const handleStop = () => {
+    if (controller.signal.aborted) process.exit(exitCodes.stopped)
+    process.stderr.write('\nStopping in good order; press Ctrl-C again to end at once (also safe).\n')
+    controller.abort(new StoppedByOperator())
+  }
+  process.on('SIGINT', handleStop)
+  process.on('SIGTERM', handleStop)
+  process.on('SIGHUP', handleStop)
+  return {
+    signal: controller.signal,
+    release: () => {
+      process.off('SIGINT', handleStop)
+      process.off('SIGTERM', handleStop)
+      process.off('SIGHUP', handleStop)
+    },
+  }
+}
