@@ -18,7 +18,7 @@ export interface TestServer {
   pin: CertificatePin
   requests: SeenRequest[]
   server: Server
-  close(): Promise<void>
+  close: () => Promise<void>
 }
 
 export type Answer = (
@@ -58,7 +58,7 @@ export async function listen(server: {
   address(): AddressInfo | string | null
   close(onClosed: () => void): unknown
   on(event: 'connection', listener: (socket: Socket) => void): unknown
-}): Promise<{ endpoint: Endpoint; close(): Promise<void> }> {
+}): Promise<{ endpoint: Endpoint; close: () => Promise<void> }> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {
     sockets.add(socket)

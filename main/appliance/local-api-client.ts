@@ -196,7 +196,7 @@ export interface LocalApiClient {
   /** `POST /v1/edge-mgmt/edgehosts/current/actions/reboot` */
   reboot(options?: CallOptions): Promise<void>
   /** Closes the connections. The session on the node stays until it ends by itself; see `logout`. */
-  close(): Promise<void>
+  close: () => Promise<void>
 }
 
 /** The agent ends a session after 2 h (palette.md §4.2); renewed well before. */

@@ -1,4 +1,4 @@
-import { createServer as createTcpServer } from 'node:net'
+import { createServer as createTcpServer, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { listen, rejectionOf, sendJson, startTestServer } from '../../e2e/network/https-server.ts'
@@ -31,7 +31,11 @@ async function startCountingServer(certificate: TestCertificate) {
     socket.on('error', () => undefined)
   })
   const ended = new Promise<void>((resolve) => {
-    server.on('connection', (socket) => socket.once('close', () => resolve()))
+    server.on('connection', (socket: Socket) => {
+      socket.once('close', () => {
+        resolve()
+      })
+    })
   })
   const { endpoint, close } = await listen(server)
   cleanups.push(close)

@@ -82,7 +82,7 @@ export interface HttpClient {
     problem: string,
     answer: HttpAnswer,
   ): AppError
-  close(): Promise<void>
+  close: () => Promise<void>
 }
 
 const defaultMaxAnswerBytes = 16 * 1024 * 1024

@@ -99,7 +99,7 @@ export interface SystemConsoleClient {
   syncRegistry(uid: string, options?: CallOptions): Promise<void>
   /** `GET /v1/registries/oci/{uid}/basic/sync/status` */
   registrySync(uid: string, options?: CallOptions): Promise<RegistrySync>
-  close(): Promise<void>
+  close: () => Promise<void>
 }
 
 /** A console session lasts 4 h (palette.md §4.2); there is no renewal, hence a new login before that. */

@@ -56,7 +56,7 @@ export interface SshConnection {
   /** False as soon as the connection is cut or closed. */
   isConnected(): boolean
   /** Resolves when the connection has ended. Closing twice is no error. */
-  close(): Promise<void>
+  close: () => Promise<void>
 }
 
 /**

@@ -53,7 +53,7 @@ export async function execOn(
     /** Ends the command on the other side as far as SSH can: a signal, then the channel. */
     const giveUp = (error: Error) => {
       finish(() => {
-        if (channel !== undefined) endCommand(channel)
+        if (channel !== undefined) endCommand(client, channel)
         reject(error)
       })
     }
@@ -94,8 +94,10 @@ export async function execOn(
         return
       }
       channel = stream
+      // A command that ends without reading its input closes the pipe: no error of ours.
+      stream.on('error', () => undefined)
       if (isOver) {
-        endCommand(stream)
+        endCommand(client, stream)
         return
       }
       const stdout: Buffer[] = []
@@ -114,8 +116,6 @@ export async function execOn(
         exitCode = code ?? undefined
         exitSignal = signalName?.replace(/^SIG/u, '')
       })
-      // A command that ends without reading its input closes the pipe: no error of ours.
-      stream.on('error', () => undefined)
       stream.once('close', () => {
         if (exitCode === undefined && exitSignal === undefined) {
           giveUp(connectionLost(place, `It is not known how the command ended: ${what}`))
@@ -141,14 +141,29 @@ function writeInput(stream: ClientChannel, stdin: ExecOptions['stdin'], fail: (e
   else Readable.from(stdin, { objectMode: false }).on('error', fail).pipe(stream)
 }
 
-function endCommand(stream: ClientChannel): void {
+/** What of ssh2's inside is needed for a signal; absent in a version that is built differently. */
+interface ChannelInside {
+  outgoing?: { id?: number; state?: string }
+}
+interface ClientInside {
+  _protocol?: { signal?: (channel: number, name: string) => void }
+}
+
+/**
+ * Kills the command and gives up its channel. ssh2's own `signal` is silent once standard input has ended, although
+ * RFC 4254 §6.9 allows a signal then, and a command that prints nothing would live on without one.
+ */
+function endCommand(client: Client, stream: ClientChannel): void {
   stream.removeAllListeners('data')
   stream.stderr.removeAllListeners('data')
-  stream.on('error', () => undefined)
   stream.resume()
   stream.stderr.resume()
   try {
-    stream.signal('KILL')
+    const { outgoing } = stream as ChannelInside
+    const { _protocol: protocol } = client as ClientInside
+    if (outgoing?.id !== undefined && (outgoing.state === 'open' || outgoing.state === 'eof')) {
+      protocol?.signal?.(outgoing.id, 'KILL')
+    }
     stream.close()
   } catch {
     // The connection is gone already, and the command's pipes with it.
