@@ -330,7 +330,7 @@ describe('the time that is left', () => {
     )
   const left = (seconds: number, ...told: (readonly [number, NewRunEvent])[]) =>
     remainingSeconds(tell(...told), begin + seconds * 1000)
-  const startA = { type: 'phase-started', phase: 'a', targets: ['n1'] } as const
+  const startA: NewRunEvent = { type: 'phase-started', phase: 'a', targets: ['n1'] }
 
   it('is unknown before the run begins', () => {
     expect(left(0)).toBeUndefined()
