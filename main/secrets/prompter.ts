@@ -38,11 +38,13 @@ function stopped(detail: string): AppError {
   })
 }
 
+/** Arrow and function keys, and the marks around a pasted text. Built from a text: a literal may not hold ESC. */
+const ESCAPE_SEQUENCES = new RegExp(`${String.fromCharCode(27)}(\\[[0-9;?]*[ -/]*[@-~]|O.)`, 'g')
+
 /** What one chunk of terminal input does to the answer. */
 function readKeys(answer: string, keys: string): { answer: string; end?: 'enter' | 'stop' } {
   let typed = answer
-  // Arrow and function keys, and the marks around a pasted text.
-  const plain = keys.replaceAll(new RegExp('\u001b(\\[[0-9;?]*[ -/]*[@-~]|O.)', 'g'), '')
+  const plain = keys.replaceAll(ESCAPE_SEQUENCES, '')
   for (const key of plain) {
     switch (key) {
       case '\r':

@@ -126,7 +126,6 @@ export async function openSecretStore(options: SecretStoreOptions): Promise<Secr
   }
 
   /** One vault is written once for all that is to be generated: every writing derives a key, which is slow on purpose. */
-  let generation: Promise<void> | undefined
   async function generateMissing(store: Vault, extra: PlannedSecret): Promise<void> {
     const userNames = [plan.access.user, plan.cluster.registry.username, plan.console.username]
     const wanted = [...planned, extra].filter(({ ref }) => 'generate' in ref && !known.has(keyOf(ref)))
@@ -142,6 +141,9 @@ export async function openSecretStore(options: SecretStoreOptions): Promise<Secr
     }
   }
 
+  /** One after the other: two at once would each write a vault for the same names. */
+  let queue: Promise<void> = Promise.resolve()
+
   async function resolve(ref: SecretReference, field: string): Promise<string> {
     const key = keyOf(ref)
     const value = known.get(key)
@@ -149,15 +151,11 @@ export async function openSecretStore(options: SecretStoreOptions): Promise<Secr
     if (fallback !== undefined) return keep(ref, field, fallback(nameOf(ref)))
     if (vault !== undefined && ('generate' in ref || ('vault' in ref && isToBeGenerated(planned, ref)))) {
       const extra: PlannedSecret = { path: field, ref: { generate: nameOf(ref) } }
-      const before = generation ?? Promise.resolve()
-      // One after the other: two at once would make two passwords for one name.
-      generation = before.then(() => (known.has(key) ? undefined : generateMissing(store, extra)))
       const store = vault
-      try {
-        await generation
-      } finally {
-        generation = undefined
-      }
+      const turn = queue.then(() => (known.has(key) ? undefined : generateMissing(store, extra)))
+      // The next in the queue starts whatever became of this one; its own caller sees the failure.
+      queue = turn.catch(() => undefined)
+      await turn
       const generated = known.get(key)
       if (generated !== undefined) return generated
     }
@@ -240,7 +238,7 @@ function protect(redactor: Redactor, field: string, value: string): void {
       `Choose one of at least ${MINIMUM_SECRET_LENGTH} characters: Landfall removes secrets from everything it writes, and cannot with a shorter one.`,
     )
   }
-  if (/assword$/.test(field) && /\p{Cc}/u.test(value)) {
+  if (field.toLowerCase().endsWith('password') && /\p{Cc}/u.test(value)) {
     throw unusable(
       'SECRET_UNUSABLE',
       'A password has a line break or another control character in it.',

@@ -19,6 +19,7 @@ export {
 } from './variants.ts'
 export { planDigest } from './digest.ts'
 export { planTemplate, type PlanTemplateOptions } from './plan-template.ts'
+export { showPlan, type EffectiveDefault, type ShownPlan } from './show-plan.ts'
 export {
   containsAddress,
   formatAddress,

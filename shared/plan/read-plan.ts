@@ -109,12 +109,14 @@ function failure(problems: readonly PlanProblem[]): ReadPlanResult {
 }
 
 function sortProblems(problems: readonly PlanProblem[]): PlanProblem[] {
-  return problems.toSorted(
-    (a, b) =>
-      a.line - b.line ||
-      a.column - b.column ||
-      (a.severity === b.severity ? 0 : a.severity === 'error' ? -1 : 1),
-  )
+  return problems
+    .map(withoutControlCharacters)
+    .toSorted(
+      (a, b) =>
+        a.line - b.line ||
+        a.column - b.column ||
+        (a.severity === b.severity ? 0 : a.severity === 'error' ? -1 : 1),
+    )
 }
 
 function wholeFileProblem(code: string, message: string, fix: string): PlanProblem {
@@ -207,4 +209,16 @@ function printable(root: unknown, path: PlanPath): string {
 /** A private key, or a URL with user and password. */
 function mayHoldSecret(text: string): boolean {
   return text.includes('PRIVATE KEY') || /:\/\/[^/]*@/.test(text)
+}
+
+/** Problems are printed on terminals; names and keys of a plan may hold anything. */
+function withoutControlCharacters(problem: PlanProblem): PlanProblem {
+  const clean = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '\ufffd')
+  return {
+    ...problem,
+    path: clean(problem.path),
+    value: clean(problem.value),
+    message: clean(problem.message),
+    fix: clean(problem.fix),
+  }
 }
