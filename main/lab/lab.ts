@@ -1,4 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AppError, assertNever } from '../../shared/errors/index.ts'
@@ -149,7 +150,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     if (node === undefined || !node.isNetworkUp || faults.active('unreachable', node.name) !== null) {
       return { kind: 'unreachable' }
     }
-    const track = (accept: (socket: import('node:net').Socket) => void): Verdict => ({
+    const track = (accept: (socket: Socket) => void): Verdict => ({
       kind: 'open',
       accept: (socket) => {
         node.sockets.add(socket)

@@ -114,11 +114,7 @@ export class Linking {
       return errorAnswer(400, 'LinkNotAllowed', 'this host acts as a leader; stop the token generation first')
     }
     const leader = this.#nodes.find((node) => node.nic.address === content.ip)
-    if (
-      leader === undefined ||
-      leader.stage !== 'ready' ||
-      faults.active('unreachable', leader.name) !== null
-    ) {
+    if (leader?.stage !== 'ready' || faults.active('unreachable', leader.name) !== null) {
       return errorAnswer(400, 'LeaderUnreachable', `no answer from the leader at ${content.ip}`)
     }
     if (leader === follower) return errorAnswer(400, 'LinkNotAllowed', 'a host cannot be linked to itself')

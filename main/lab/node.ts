@@ -193,6 +193,8 @@ export class LabNode {
   /** What cloud-configs and networkd units say, read as a boot does. */
   #readConfigurationOfBoot(): void {
     const user = this.#context.plan.access.user
+    this.files.write('/etc/machine-id', `${stableHash('machine-id', this.name).slice(0, 32)}\n`)
+    this.files.write('/etc/os-release', osRelease)
     this.files.write('/etc/hosts', `127.0.0.1 localhost\n`)
     this.files.makeFolders(`/home/${user}`, 'root')
     this.files.write(
@@ -292,10 +294,7 @@ export class LabNode {
     }
     files.makeFolders(`/home`, 'root')
     files.makeFolder(`/home/${user}`, 'root')
-    files.write(
-      '/usr/lib/os-release',
-      'PRETTY_NAME="Ubuntu 22.04.5 LTS"\nNAME="Ubuntu"\nVERSION_ID="22.04"\nID=ubuntu\nKAIROS_NAME="kairos-core-ubuntu-22.04"\n',
-    )
+    files.write('/usr/lib/os-release', osRelease)
     files.write(
       '/proc/cmdline',
       'BOOT_IMAGE=(loop0)/boot/vmlinuz console=tty1 root=LABEL=COS_ACTIVE cos-img/filename=/cOS/active.img net.ifnames=1\n',
@@ -303,7 +302,6 @@ export class LabNode {
     files.write('/proc/meminfo', memoryInfo(this.hardware.memoryBytes))
     files.write('/proc/cpuinfo', cpuInfo(this.hardware.cpus))
     files.write(`/sys/class/net/${this.nic.name}/address`, `${this.nic.mac}\n`)
-    files.write('/etc/machine-id', `${stableHash('machine-id', this.name).slice(0, 32)}\n`)
     files.write(
       '/oem/90_custom.yaml',
       '#cloud-config\nstylus:\n  includeTui: true\n  enableMultiNode: true\n  managementMode: local\n  installationMode: airgap\n',
@@ -312,6 +310,9 @@ export class LabNode {
     files.write('/usr/local/installer.log', 'installation finished\n')
   }
 }
+
+const osRelease =
+  'PRETTY_NAME="Ubuntu 22.04.5 LTS"\nNAME="Ubuntu"\nVERSION_ID="22.04"\nID=ubuntu\nKAIROS_NAME="kairos-core-ubuntu-22.04"\n'
 
 function pick<Shape extends object>(values: Shape): Partial<Shape> {
   return Object.fromEntries(

@@ -21,7 +21,13 @@ export class SessionTokens {
 
   issue(user: string, use: 'access' | 'refresh', expiresAt: number): string {
     const id = String(++this.#count)
-    const payload = { sub: user, exp: expiresAt / 1000, use, jti: id, generation: this.#generation }
+    const payload = {
+      sub: user,
+      exp: Math.ceil(expiresAt / 1000),
+      use,
+      jti: id,
+      generation: this.#generation,
+    }
     const content = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode(payload)}`
     return `${content}.${this.#sign(content).toString('base64url')}`
   }

@@ -18,9 +18,10 @@ export interface Exchange {
   query: Record<string, string>
   requestHeaders: Record<string, string>
   requestBody: unknown
+  /** 0 when the connection was cut instead of an answer. */
   status: number
   responseBody: unknown
-  /** Of the answer; empty when the connection was cut instead. */
+  /** Of the answer; empty when it had no body. */
   contentType: string
 }
 
@@ -192,7 +193,7 @@ export class ApiServer {
       answer.raw?.content ?? (answer.body === undefined ? '' : JSON.stringify(answer.body)),
     )
     if (answer.isCut === true) {
-      this.#record(call, answer, '')
+      this.#record(call, { status: 0 }, '')
       request.socket.destroy()
       answer.afterwards?.()
       return

@@ -69,6 +69,7 @@ export function clusterRoutes(
 
   const details = (): Answer => {
     const { request } = cluster
+    if (request === null && node.isInCluster) return { status: 200, body: earlierCluster(node) }
     if (request === null || !isMember()) return noCluster()
     const { clusterConfig, machinePoolConfig } = request.spec.cloudConfig.spec
     const pools = machinePoolConfig.map((pool) => ({
@@ -238,7 +239,8 @@ export function clusterRoutes(
       path: `${base}/cluster/applications`,
       handle: () => {
         // Variant D shows the definition as soon as the content is there (palette.md §1.7).
-        if (cluster.request === null) return noCluster()
+        const isPreview = context.variant === 'D' && linking.isContentThere && node.uploads.length > 0
+        if (cluster.request === null && !isPreview) return noCluster()
         return {
           status: 200,
           body: {
@@ -430,6 +432,31 @@ export function clusterRoutes(
       },
     },
   ]
+}
+
+/** A host that somebody used before (fault `already-in-cluster`). */
+function earlierCluster(node: LabNode) {
+  return {
+    metadata: { id: 'earlier-cluster', name: 'earlier-cluster', labels: {}, tags: {} },
+    spec: {
+      hostIDs: [node.edgeHostId],
+      nodePools: [],
+      ntpServers: [],
+      sshKeys: [],
+      overlayCIDR: '',
+      vip: '',
+    },
+    status: {
+      agentVersion: node.agentVersion,
+      clusterState: 'Running',
+      clusterStateReason: '',
+      health: { status: 'Healthy', reason: '' },
+      clusterConditions: [],
+      isRebootPending: false,
+      nodePools: [],
+      services: [],
+    },
+  }
 }
 
 function variablesOf(profile: Profile) {

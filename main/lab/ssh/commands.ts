@@ -198,7 +198,9 @@ const free: Command = async (call) => {
   return 0
 }
 
-const blockColumns: Record<string, (item: Disk | Partition) => unknown> = {
+type Cell = string | number | boolean | null | (string | null)[]
+
+const blockColumns: Record<string, (item: Disk | Partition) => Cell> = {
   NAME: (item) => item.path.replace('/dev/', ''),
   KNAME: (item) => item.path.replace('/dev/', ''),
   PATH: (item) => item.path,
@@ -232,7 +234,7 @@ const lsblk: Command = async (call) => {
   const missing = operands.find((path) => !call.node.hardware.disks.some((disk) => disk.path === path))
   if (missing !== undefined) await call.err(`lsblk: ${missing}: not a block device\n`)
   const isInBytes = options.has('-b') || options.has('--bytes')
-  const row = (item: Disk | Partition): Record<string, unknown> =>
+  const row = (item: Disk | Partition): Record<string, Cell> =>
     Object.fromEntries(
       requested.map((column) => {
         const value = blockColumns[column]?.(item) ?? null
@@ -255,7 +257,7 @@ const lsblk: Command = async (call) => {
     for (const item of items) {
       await call.out(
         `${Object.values(row(item))
-          .map((value) => (value === null ? '' : String(value)))
+          .map((value) => (value === null ? '' : value.toString()))
           .join(' ')}\n`,
       )
     }
@@ -355,7 +357,7 @@ const ip: Command = async (call) => {
     },
   ]
   if (!isJson) {
-    if (/^r/.test(object)) await call.out(`default via ${nic.gateway} dev ${nic.name}\n`)
+    if (object.startsWith('r')) await call.out(`default via ${nic.gateway} dev ${nic.name}\n`)
     else
       await call.out(
         `2: ${nic.name}: mtu ${nic.mtu}\n    link/ether ${nic.mac}\n    inet ${nic.address}/${nic.prefix} scope global ${nic.name}\n`,
@@ -363,7 +365,7 @@ const ip: Command = async (call) => {
     return 0
   }
   const isOne = (name: string) => operands.length < 2 || operands.includes(name) || operands.includes('show')
-  if (/^a/.test(object)) {
+  if (object.startsWith('a')) {
     const all = [
       {
         ...loopback,
@@ -375,11 +377,11 @@ const ip: Command = async (call) => {
     await call.out(
       `${JSON.stringify(all.filter((one) => named === undefined || !all.some((other) => other.ifname === named) || one.ifname === named))}\n`,
     )
-  } else if (/^l/.test(object))
+  } else if (object.startsWith('l'))
     await call.out(`${JSON.stringify([loopback, linkState].filter((one) => isOne(one.ifname)))}\n`)
-  else if (/^r/.test(object))
+  else if (object.startsWith('r'))
     await call.out(`${JSON.stringify(operands.includes('default') ? routes.slice(0, 1) : routes)}\n`)
-  else if (/^n/.test(object)) await call.out('[]\n')
+  else if (object.startsWith('n')) await call.out('[]\n')
   else return await usage(call, `Object "${object}" is unknown, try "ip help".`, 1)
   return 0
 }
