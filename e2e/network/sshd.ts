@@ -142,7 +142,16 @@ export function sha256(bytes: Uint8Array): string {
 }
 
 function keygen(file: string, type: string, passphrase: string): void {
-  execFileSync('ssh-keygen', ['-q', '-t', type, ...(type === 'rsa' ? ['-b', '2048'] : []), '-N', passphrase, '-f', file])
+  execFileSync('ssh-keygen', [
+    '-q',
+    '-t',
+    type,
+    ...(type === 'rsa' ? ['-b', '2048'] : []),
+    '-N',
+    passphrase,
+    '-f',
+    file,
+  ])
 }
 
 /** By OpenSSH itself, as the oracle. */
