@@ -161,7 +161,7 @@ describe('a lease', () => {
 
 describe('a race', () => {
   it('of processes for a stale lease has exactly one winner', async () => {
-    const rounds = 4
+    const rounds = 3
     for (let round = 0; round < rounds; round += 1) {
       await writeLease({ ...foreignLease, id: `dead-${round}` }, 99)
       const holders = await Promise.all([spawnHolder(), spawnHolder(), spawnHolder()])
@@ -175,7 +175,7 @@ describe('a race', () => {
 
   it('of many attempts for a stale lease has exactly one winner, in every order of their steps', async () => {
     // Within one process the steps of the attempts interleave freely: hundreds of races in little time.
-    for (let round = 0; round < 40; round += 1) {
+    for (let round = 0; round < 24; round += 1) {
       await writeLease({ ...foreignLease, id: `dead-${round}` }, 99)
       if (round % 2 === 1) {
         await writeLease({ ...foreignLease, id: `heir-${round}` }, 99, `${file}.heir-of-dead-${round}`)
@@ -197,7 +197,7 @@ describe('a race', () => {
   })
 
   it('for a free lease has exactly one winner', async () => {
-    for (let round = 0; round < 30; round += 1) {
+    for (let round = 0; round < 15; round += 1) {
       const results = await Promise.allSettled(Array.from({ length: 5 }, () => acquireLease(file)))
       const leases = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
       expect(leases).toHaveLength(1)

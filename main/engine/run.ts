@@ -8,7 +8,7 @@ import { RunHistory } from './history.ts'
 import type { Journal } from './journal.ts'
 import type { Phase, PhaseContext, WorkKind } from './phase.ts'
 import { Semaphore } from './semaphore.ts'
-import { createContext, runTarget, type TargetOutcome } from './target-runner.ts'
+import { createContext, defaultRetryDelaysSeconds, runTarget, type TargetOutcome } from './target-runner.ts'
 
 /** How many nodes do the same kind of work at once. */
 const workLimits: Record<WorkKind, number> = { wait: 256, api: 24, ssh: 24, upload: 3 }
@@ -31,6 +31,8 @@ export interface RunOptions<S> {
   readonly earlier?: readonly RunEvent[]
   /** Paths of the plan that were changed since the run began. */
   readonly changedInputs?: readonly string[]
+  /** After how many seconds a target is taken up again after a transient error; empty: not at all. Default 5, 15, 30, 60. */
+  readonly retryDelaysSeconds?: readonly number[]
   /** The operator's stop, the loss of the lease. */
   readonly signal: AbortSignal
   readonly redact: (text: string) => string
@@ -257,6 +259,7 @@ class Run<S> {
       clock: this.#options.clock,
       log: this.#log,
       history: this.#history,
+      retryDelaysSeconds: this.#options.retryDelaysSeconds ?? defaultRetryDelaysSeconds,
       signal: this.#signal,
     }
   }

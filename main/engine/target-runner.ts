@@ -7,7 +7,7 @@ import type { RunHistory } from './history.ts'
 import type { Look, NodeContext, Phase, PhaseContext, WaitOptions } from './phase.ts'
 
 /** How often a target is taken up again after a transient error, and after how many seconds. */
-const retryDelaysSeconds = [5, 15, 30, 60]
+export const defaultRetryDelaysSeconds: readonly number[] = [5, 15, 30, 60]
 
 export type TargetOutcome = 'done' | 'already-done' | 'planned'
 
@@ -19,6 +19,7 @@ interface TargetOptions<S> {
   readonly clock: Clock
   readonly log: EventLog
   readonly history: RunHistory
+  readonly retryDelaysSeconds: readonly number[]
   readonly signal: AbortSignal
 }
 
@@ -36,7 +37,7 @@ export async function runTarget<S>(options: TargetOptions<S>): Promise<TargetOut
     } catch (thrown) {
       if (signal.aborted) throw reasonOf(signal)
       const error = toAppError(thrown).at({ node: node?.name, phase: phase.id })
-      const delaySeconds = retryDelaysSeconds[attempt - 1]
+      const delaySeconds = options.retryDelaysSeconds[attempt - 1]
       if (!error.isTransient || delaySeconds === undefined) throw error
       log.emit({ type: 'retry', ...placeOf(options), attempt, delaySeconds, error: error.toData() })
       await clock.sleep(delaySeconds * 1000, signal)
