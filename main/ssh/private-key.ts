@@ -6,15 +6,15 @@ import { systemCodeOf } from '../network/network-error.ts'
 const { parseKey } = ssh2.utils
 
 /**
- * Reads a private key in one of the forms that operators have: OpenSSH, PEM (PKCS#1, SEC 1, PKCS#8), PuTTY PPK 2.
+ * Reads a private key in one of the forms that operators have: OpenSSH, PEM (PKCS#1, SEC 1, PKCS#8), PuTTY PPK 2 (RSA only).
  * Throws permanent AppErrors: `SSH_KEY_PASSPHRASE_MISSING`, `SSH_KEY_PASSPHRASE_WRONG`, `SSH_KEY_UNREADABLE`.
  */
 export function readPrivateKey(key: string | Buffer, passphrase?: string): ParsedKey {
   const text = key.toString().replace(/\r\n?/gu, '\n').trim()
   if (/-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/u.test(text)) return readPkcs8(text, passphrase)
-  if (text.startsWith('PuTTY-User-Key-File-3:')) {
-    throw unreadable('It is a PuTTY key of version 3, which is not supported.', [
-      'Export it in PuTTYgen as an OpenSSH key (Conversions menu), or save it as PPK version 2.',
+  if (text.startsWith('PuTTY-User-Key-File-') && !/^PuTTY-User-Key-File-2: ssh-(rsa|dss)\n/u.test(text)) {
+    throw unreadable('Of the PuTTY keys, only RSA keys of version 2 are supported.', [
+      'Export it in PuTTYgen as an OpenSSH key (Conversions menu).',
     ])
   }
   const plain = first(parseKey(text))
@@ -127,6 +127,6 @@ function unreadable(detail: string, remedies: readonly string[] = []): AppError 
     code: 'SSH_KEY_UNREADABLE',
     title: 'The SSH key cannot be read.',
     detail,
-    remedies: [...remedies, 'Give a private key in OpenSSH, PEM or PuTTY (version 2) form.'],
+    remedies: [...remedies, 'Give a private key in OpenSSH or PEM form.'],
   })
 }
