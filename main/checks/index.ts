@@ -1,1 +1,3 @@
 export { checkNodes } from './node-checks.ts'
+export { reachResult } from './reach-check.ts'
+export { checkWorkstation } from './workstation-checks.ts'

@@ -16,6 +16,8 @@ const leaderViewLifetime = 3000
 interface SiteOptions {
   readonly loaded: LoadedPlan
   readonly secrets: SecretStore
+  /** False in a dry run for which not all secrets could be had: then only the product's defaults are tried. */
+  readonly areSecretsComplete: boolean
   readonly identities: IdentityStore
   readonly dialler: Dialler
   readonly clock: Clock
@@ -32,6 +34,7 @@ export function openSite(options: SiteOptions): Site & { close(): Promise<void> 
   const nodes = new NodeAccess({
     plan,
     secrets,
+    areSecretsComplete: options.areSecretsComplete,
     identities,
     dialler,
     clock,
@@ -40,7 +43,14 @@ export function openSite(options: SiteOptions): Site & { close(): Promise<void> 
       ? {}
       : { connectTimeoutMilliseconds: options.connectTimeoutMilliseconds }),
   })
-  const consoleAccess = new ConsoleAccess({ plan, secrets, identities, dialler, clock })
+  const consoleAccess = new ConsoleAccess({
+    plan,
+    secrets,
+    areSecretsComplete: options.areSecretsComplete,
+    identities,
+    dialler,
+    clock,
+  })
   return {
     plan,
     fileOfPlan: loaded.fileOfPlan,

@@ -26,10 +26,16 @@ export function createProgram(): { run(argv: readonly string[]): Promise<number>
     .argument('<plan>', 'plan file (YAML)')
     .option('--dry-run', 'list every change that would be made, and make none', false)
     .option('--resume', 'go on with the last run of this site', false)
-    .addOption(new Option('--fresh', 'begin a new run although an earlier one is not finished').default(false).conflicts('resume'))
+    .addOption(
+      new Option('--fresh', 'begin a new run although an earlier one is not finished')
+        .default(false)
+        .conflicts('resume'),
+    )
     .option('--json', 'one event a line on standard output', false)
     .option('--yes', 'do not ask for confirmation (destructive acts are confirmed in the plan only)', false)
-    .addOption(new Option('--lab', 'install a practice lab that fits the plan').default(false).conflicts('labAt'))
+    .addOption(
+      new Option('--lab', 'install a practice lab that fits the plan').default(false).conflicts('labAt'),
+    )
     .option('--lab-at <file>', 'install a practice lab that runs already (see: landfall lab --describe)')
     .option('--time-scale <n>', 'how many times faster than real the practice lab lives', positiveNumber)
     .option('--scenario <file>', 'faults for the practice lab (YAML)')
@@ -57,7 +63,9 @@ export function createProgram(): { run(argv: readonly string[]): Promise<number>
     .argument('<plan>', 'plan file (YAML)')
     .option('--only <id...>', 'only these checks')
     .option('--json', 'one JSON document on standard output', false)
-    .addOption(new Option('--lab', 'check a practice lab that fits the plan').default(false).conflicts('labAt'))
+    .addOption(
+      new Option('--lab', 'check a practice lab that fits the plan').default(false).conflicts('labAt'),
+    )
     .option('--lab-at <file>', 'check a practice lab that runs already')
     .option('--time-scale <n>', 'how many times faster than real the practice lab lives', positiveNumber)
     .option('--scenario <file>', 'faults for the practice lab (YAML)')

@@ -13,7 +13,6 @@ import type { LabReport } from '../lab/index.ts'
 import { createRunLog } from '../log/run-log.ts'
 import { systemDialler } from '../network/dialler.ts'
 import { installationPhases } from '../phases/index.ts'
-import { openSecretStore, type SecretStore } from '../secrets/index.ts'
 import { memoryIdentityStore, openIdentityStore } from '../storage/index.ts'
 import { digestOf, SiteFolder, stateFolder, type RunFolder } from '../storage/site-folder.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -22,7 +21,7 @@ import { changedPaths, refuseFrozenChanges } from './plan-changes.ts'
 import { formatProblem, loadPlan, type LoadedPlan } from './plan-file.ts'
 import { openPractice, type Practice } from './practice.ts'
 import { createRunReporter, type RunReporter } from './terminal/index.ts'
-import { createTerminalPrompter } from './terminal-prompter.ts'
+import { openRunSecrets, type RunSecrets } from './run-secrets.ts'
 
 /** What `landfall run` was asked for. */
 export interface RunRequest {
@@ -43,7 +42,8 @@ export interface RunRequest {
 /** Performs the whole installation; returns the exit code. Throws AppErrors for everything before the run begins. */
 export async function runPlan(request: RunRequest): Promise<number> {
   const loaded = await loadPlan(request.planFile)
-  for (const warning of loaded.warnings) process.stderr.write(`warning: ${formatProblem(request.planFile, warning)}\n`)
+  for (const warning of loaded.warnings)
+    process.stderr.write(`warning: ${formatProblem(request.planFile, warning)}\n`)
   const stop = listenForStop()
   try {
     return await new PlanRun(request, loaded, stop.signal).execute()
@@ -77,27 +77,21 @@ class PlanRun {
     }
   }
 
-  async #openSecrets(): Promise<SecretStore> {
+  async #openSecrets(): Promise<RunSecrets> {
     const { plan, file } = this.#loaded
-    const secrets = await openSecretStore({
-      plan,
-      planFile: file,
-      env: process.env,
-      prompter: createTerminalPrompter(),
-      readOnly: this.#request.dryRun,
-      ...(this.#isPractice ? { practice: true } : {}),
-    })
-    // Everything is asked for at the start: nobody has to sit beside a run and wait for a question.
-    if (!this.#request.dryRun) await secrets.resolveAll()
+    const mode = this.#isPractice ? 'practice' : this.#request.dryRun ? 'dry-run' : 'apply'
+    const secrets = await openRunSecrets({ plan, planFile: file, mode })
+    // Everything is asked for, and made, at the start: nobody has to sit beside a run and wait for a question.
+    if (mode !== 'dry-run') await secrets.store.resolveAll(plan)
     return secrets
   }
 
-  async #openPractice(secrets: SecretStore): Promise<Practice | undefined> {
+  async #openPractice({ store }: RunSecrets): Promise<Practice | undefined> {
     if (!this.#isPractice) return undefined
     const { plan } = this.#loaded
     const { access, console: systemConsole } = plan
     const initial = (reference: typeof access.initialPassword, field: string) =>
-      reference === 'product-default' ? undefined : secrets.resolve(reference, field)
+      reference === 'product-default' ? undefined : store.resolve(reference, field)
     const nodePassword = await initial(access.initialPassword, 'access.initialPassword')
     const consolePassword = await initial(systemConsole.initialPassword, 'console.initialPassword')
     return openPractice(plan, {
@@ -109,7 +103,7 @@ class PlanRun {
     })
   }
 
-  async #withLease(secrets: SecretStore, practice: Practice | undefined): Promise<number> {
+  async #withLease(secrets: RunSecrets, practice: Practice | undefined): Promise<number> {
     const site = this.#siteFolder()
     if (this.#request.dryRun) return this.#run({ secrets, practice, site, lease: undefined })
     const lease = await acquireLease(site.leaseFile)
@@ -133,19 +127,21 @@ class PlanRun {
   }
 
   async #run(parts: {
-    secrets: SecretStore
+    secrets: RunSecrets
     practice: Practice | undefined
     site: SiteFolder
     lease: Lease | undefined
   }): Promise<number> {
     const { secrets, practice, site, lease } = parts
     const { plan } = this.#loaded
+    const redact = (text: string) => secrets.store.redactor.redact(text)
     const clock = practice?.clock ?? systemClock
     const opened = await this.#openRun(site)
     const known = await openIdentityStore(site.identitiesFile)
     const services = openSite({
       loaded: this.#loaded,
-      secrets,
+      secrets: secrets.store,
+      areSecretsComplete: secrets.isComplete,
       // A dry run leaves no trace, hence it does not pin anything either.
       identities: this.#request.dryRun ? memoryIdentityStore(known) : known,
       dialler: practice?.dialler ?? systemDialler,
@@ -161,7 +157,7 @@ class PlanRun {
       earlier: opened.earlier ?? [],
       resumeCommand: this.#resumeCommand(),
     })
-    const log = opened.journal === undefined ? undefined : createRunLog(opened.run.folder, secrets.redact)
+    const log = opened.journal === undefined ? undefined : createRunLog(opened.run.folder, redact)
     try {
       const started = Date.now()
       const result = await executeRun({
@@ -176,7 +172,7 @@ class PlanRun {
         ...(opened.earlier === undefined ? {} : { earlier: opened.earlier }),
         changedInputs: opened.changedInputs,
         signal: lease === undefined ? this.#stop : AbortSignal.any([this.#stop, lease.lost]),
-        redact: secrets.redact,
+        redact,
         onEvent: (event) => {
           reporter.onEvent(event)
           log?.event(event)
@@ -215,7 +211,9 @@ class PlanRun {
       const changedInputs = changedPaths(before, JSON.parse(this.#canonicalPlan))
       refuseFrozenChanges(changedInputs, events)
       // A run that was killed before its first line is durable begins like a new one.
-      return events.length === 0 ? { run, journal, changedInputs } : { run, journal, earlier: events, changedInputs }
+      return events.length === 0
+        ? { run, journal, changedInputs }
+        : { run, journal, earlier: events, changedInputs }
     } catch (error) {
       await journal.close()
       throw error
@@ -285,7 +283,9 @@ function nothingToResume(site: string): AppError {
 function exitCodeOf(result: RunResult): number {
   if (result.outcome === 'stopped') return exitCodes.stopped
   if (result.outcome === 'done') return exitCodes.done
-  return result.errors.some((error) => error.code === 'CHECK_BLOCKS') ? exitCodes.checkBlocks : exitCodes.failed
+  return result.errors.some((error) => error.code === 'CHECK_BLOCKS')
+    ? exitCodes.checkBlocks
+    : exitCodes.failed
 }
 
 /** The first Ctrl-C stops in good order; the second one ends the process at once, which is safe as well. */

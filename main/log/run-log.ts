@@ -24,7 +24,10 @@ export function createRunLog(folder: string, redact: (text: string) => string): 
       logger.info(event)
     },
     error: (error) => {
-      logger.error({ code: error.code, node: error.node, phase: error.phase, causes: causesOf(error) }, error.message)
+      logger.error(
+        { code: error.code, node: error.node, phase: error.phase, causes: causesOf(error) },
+        error.message,
+      )
     },
     close: () =>
       new Promise((resolve) => {

@@ -7,7 +7,7 @@ import type { Dialler, Endpoint } from '../network/dialler.ts'
 import { createSystemConsoleClient, type SystemConsoleClient } from '../palette/index.ts'
 import type { SecretStore } from '../secrets/index.ts'
 import type { IdentityStore } from '../storage/identity-store.ts'
-import { logIn, type Credential } from './credentials.ts'
+import { logIn, plannedCredentials, type Credential } from './credentials.ts'
 
 /** Id of the phase and key of the change that replaces the console's initial password. */
 export const consolePasswordChange = { phase: 'first-login', key: 'first-password' }
@@ -15,6 +15,8 @@ export const consolePasswordChange = { phase: 'first-login', key: 'first-passwor
 interface ConsoleAccessOptions {
   readonly plan: Plan
   readonly secrets: SecretStore
+  /** False: only the product's own initial password may be tried (a dry run without the secrets). */
+  readonly areSecretsComplete: boolean
   readonly identities: IdentityStore
   readonly dialler: Dialler
   readonly clock: Clock
@@ -86,16 +88,15 @@ export class ConsoleAccess {
 
   /** The passwords that the plan names, in the order of the procedure. */
   async credentials(): Promise<Credential[]> {
-    const { plan, secrets } = this.#options
+    const { plan, secrets, areSecretsComplete } = this.#options
     const { initialPassword, newPassword } = plan.console
-    const initial =
-      initialPassword === 'product-default'
-        ? productDefaultPasswords.console
-        : await secrets.resolve(initialPassword, 'console.initialPassword')
-    return [
-      { name: 'initial', password: initial },
-      { name: 'new', password: await secrets.resolve(newPassword, 'console.newPassword') },
-    ]
+    return plannedCredentials({
+      initial:
+        initialPassword === 'product-default'
+          ? () => Promise.resolve(productDefaultPasswords.console)
+          : areSecretsComplete && (() => secrets.resolve(initialPassword, 'console.initialPassword')),
+      wanted: areSecretsComplete && (() => secrets.resolve(newPassword, 'console.newPassword')),
+    })
   }
 
   async #openSession(context: PhaseContext<unknown>): Promise<Session> {

@@ -8,6 +8,17 @@ export interface Credential {
   readonly password: string
 }
 
+/** The passwords that a plan names and that can be had now; `false`: not this one. */
+export async function plannedCredentials(sources: {
+  readonly initial: (() => Promise<string>) | false
+  readonly wanted: (() => Promise<string>) | false
+}): Promise<Credential[]> {
+  const credentials: Credential[] = []
+  if (sources.initial !== false) credentials.push({ name: 'initial', password: await sources.initial() })
+  if (sources.wanted !== false) credentials.push({ name: 'new', password: await sources.wanted() })
+  return credentials
+}
+
 interface LoginAttempts<S> {
   readonly context: PhaseContext<S>
   readonly node: string | undefined
@@ -30,6 +41,15 @@ interface LoginAttempts<S> {
 export async function logIn<S>(attempts: LoginAttempts<S>): Promise<Credential> {
   const { context, account, place } = attempts
   const refusals: string[] = []
+  if (attempts.credentials.length === 0) {
+    throw new AppError({
+      code: 'NO_CREDENTIALS',
+      title: `No password for ${account} of ${place} is at hand in this dry run.`,
+      remedies: ['Give the secrets (environment, vault passphrase) to read the site as it is.'],
+      node: attempts.node,
+      isTransient: true,
+    })
+  }
   for (const credential of inLikelyOrder(attempts)) {
     const report = (outcome: 'trying' | 'accepted' | 'refused' | 'locked') =>
       context.report({ type: 'credential-tried', account, credential: credential.name, outcome })
@@ -60,6 +80,8 @@ export async function logIn<S>(attempts: LoginAttempts<S>): Promise<Credential> 
       'Do not guess: after five failures the account is locked for 15 minutes.',
     ],
     node: attempts.node,
+    // A dry run may lack the password that is in use; it then assumes, and says so.
+    isTransient: context.mode === 'dry-run',
   })
 }
 

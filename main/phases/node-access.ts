@@ -8,7 +8,7 @@ import type { Dialler, Endpoint } from '../network/dialler.ts'
 import type { SecretStore } from '../secrets/index.ts'
 import { connectSsh, readHostKey, type SshConnection } from '../ssh/index.ts'
 import type { Identity, IdentityStore } from '../storage/identity-store.ts'
-import { logIn, type Credential } from './credentials.ts'
+import { logIn, plannedCredentials, type Credential } from './credentials.ts'
 
 /** Id of the phase and key of the change that replaces a node's initial password. */
 export const nodePasswordChange = { phase: 'change-passwords', key: 'change-password' }
@@ -16,6 +16,8 @@ export const nodePasswordChange = { phase: 'change-passwords', key: 'change-pass
 interface NodeAccessOptions {
   readonly plan: Plan
   readonly secrets: SecretStore
+  /** False: only the product's own initial password may be tried (a dry run without the secrets). */
+  readonly areSecretsComplete: boolean
   readonly identities: IdentityStore
   readonly dialler: Dialler
   readonly clock: Clock
@@ -156,17 +158,18 @@ export class NodeAccess {
 
   /** The passwords that the plan names, in the order of the procedure. */
   async credentials(): Promise<Credential[]> {
-    const { plan, secrets } = this.#options
+    const { plan, secrets, areSecretsComplete } = this.#options
     const { initialPassword, newPassword } = plan.access
-    const initial =
-      initialPassword === 'product-default'
-        ? productDefaultPasswords.node
-        : await secrets.resolve(initialPassword, 'access.initialPassword')
-    const credentials: Credential[] = [{ name: 'initial', password: initial }]
-    if (newPassword !== null) {
-      credentials.push({ name: 'new', password: await secrets.resolve(newPassword, 'access.newPassword') })
-    }
-    return credentials
+    return plannedCredentials({
+      initial:
+        initialPassword === 'product-default'
+          ? () => Promise.resolve(productDefaultPasswords.node)
+          : areSecretsComplete && (() => secrets.resolve(initialPassword, 'access.initialPassword')),
+      wanted:
+        newPassword !== null &&
+        areSecretsComplete &&
+        (() => secrets.resolve(newPassword, 'access.newPassword')),
+    })
   }
 
   async #openSsh(context: Context, node: PlanNode): Promise<SshAccess> {

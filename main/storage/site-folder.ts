@@ -8,7 +8,8 @@ import { AppError } from '../../shared/errors/index.ts'
 export function stateFolder(env: NodeJS.ProcessEnv, platform: NodeJS.Platform = process.platform): string {
   const override = env['LANDFALL_STATE_DIR']
   if (override !== undefined && override !== '') return override
-  if (platform === 'win32') return join(env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'), 'Landfall')
+  if (platform === 'win32')
+    return join(env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'), 'Landfall')
   if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'Landfall')
   const base = env['XDG_STATE_HOME']
   return join(base !== undefined && base !== '' ? base : join(homedir(), '.local', 'state'), 'landfall')

@@ -1,0 +1,92 @@
+import { open, stat, statfs } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import type { CheckResult } from '../../shared/checks/index.ts'
+import type { Plan } from '../../shared/plan/index.ts'
+
+const gigabyte = 1_000_000_000
+/** Magic number of a zstd frame (RFC 8878 §3.1.1). */
+const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
+
+/** Checks of the workstation and of the files that the plan names (checks.md §3.1). */
+export async function checkWorkstation(
+  plan: Plan,
+  places: { readonly stateFolder: string; readonly fileOfPlan: (path: string) => string },
+): Promise<CheckResult[]> {
+  const files = [
+    ...plan.appliance.packs,
+    ...(plan.appliance.content === null ? [] : [plan.appliance.content.bundle]),
+  ]
+  return Promise.all([
+    diskFree(places.stateFolder),
+    ...files.map((file) => zstdFile(places.fileOfPlan(file))),
+  ])
+}
+
+async function diskFree(folder: string): Promise<CheckResult> {
+  const base = {
+    id: 'ws.disk-free',
+    target: 'workstation',
+    severity: 'block' as const,
+    title: 'Room for journal and logs',
+    threshold: 'at least 2 GB',
+    evidence: `statfs ${folder}`,
+    remedy: 'Free some space, or name another folder in LANDFALL_STATE_DIR.',
+  }
+  try {
+    const { bavail, bsize } = await statfs(await existingParent(folder))
+    const free = bavail * bsize
+    return {
+      ...base,
+      state: free >= 2 * gigabyte ? 'pass' : 'fail',
+      measured: `${(free / gigabyte).toFixed(1)} GB free`,
+    }
+  } catch (error) {
+    return { ...base, state: 'could-not-run', measured: messageOf(error) }
+  }
+}
+
+async function zstdFile(path: string): Promise<CheckResult> {
+  const base = {
+    id: 'bundle.zst-valid',
+    target: basename(path),
+    severity: 'block' as const,
+    title: 'File to upload is there and is a zstd file',
+    threshold: 'begins with 28 b5 2f fd',
+    evidence: `read ${path}`,
+    remedy: 'Copy the file again, or correct its path in the plan.',
+  }
+  try {
+    const handle = await open(path, 'r')
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(4), 0, 4, 0)
+      const start = buffer.subarray(0, bytesRead)
+      const { size } = await handle.stat()
+      return {
+        ...base,
+        state: start.equals(zstdMagic) ? 'pass' : 'fail',
+        measured: `${size} bytes, begins with ${start.toString('hex')}`,
+      }
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    return { ...base, state: 'fail', measured: messageOf(error) }
+  }
+}
+
+/** The folder may not have been made yet; its file system is that of the nearest one that is there. */
+async function existingParent(folder: string): Promise<string> {
+  let candidate = folder
+  for (;;) {
+    const isThere = await stat(candidate).then(
+      () => true,
+      () => false,
+    )
+    if (isThere || candidate === dirname(candidate)) return candidate
+    candidate = dirname(candidate)
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

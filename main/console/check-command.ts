@@ -1,0 +1,122 @@
+import { join } from 'node:path'
+import process from 'node:process'
+import { AppError } from '../../shared/errors/index.ts'
+import { isBlocking, type CheckResult } from '../../shared/checks/index.ts'
+import { checkNodes, checkWorkstation, reachResult } from '../checks/index.ts'
+import { systemClock } from '../engine/clock.ts'
+import { executeRun } from '../engine/run.ts'
+import { systemDialler } from '../network/dialler.ts'
+import { connectNodes } from '../phases/connect-nodes.ts'
+import { waitForInstall } from '../phases/wait-for-install.ts'
+import { memoryIdentityStore, openIdentityStore } from '../storage/index.ts'
+import { SiteFolder, stateFolder } from '../storage/site-folder.ts'
+import { exitCodes } from './exit-codes.ts'
+import { openSite } from './open-site.ts'
+import { formatProblem, loadPlan } from './plan-file.ts'
+import { openPractice } from './practice.ts'
+import { openRunSecrets } from './run-secrets.ts'
+
+interface CheckRequest {
+  readonly planFile: string
+  readonly only?: readonly string[]
+  readonly json: boolean
+  readonly lab: boolean
+  readonly labAt?: string
+  readonly timeScale?: number
+  readonly scenario?: string
+}
+
+/** Runs the checks that there are. Reads only; returns 3 when one of them blocks. */
+export async function checkPlan(request: CheckRequest): Promise<number> {
+  const loaded = await loadPlan(request.planFile)
+  const isPractice = request.lab || request.labAt !== undefined
+  const secrets = await openRunSecrets({
+    plan: loaded.plan,
+    planFile: loaded.file,
+    mode: isPractice ? 'practice' : 'dry-run',
+  })
+  const practice = isPractice
+    ? await openPractice(loaded.plan, {
+        ...(request.timeScale === undefined ? {} : { timeScale: request.timeScale }),
+        ...(request.scenario === undefined ? {} : { scenarioFile: request.scenario }),
+        ...(request.labAt === undefined ? {} : { descriptionFile: request.labAt }),
+      })
+    : undefined
+  const clock = practice?.clock ?? systemClock
+  const folder = new SiteFolder(
+    join(stateFolder(process.env), isPractice ? 'practice' : 'sites', loaded.plan.site.name),
+  )
+  const site = openSite({
+    loaded,
+    secrets: secrets.store,
+    areSecretsComplete: secrets.isComplete,
+    // Checking pins nothing: what is seen for the first time is shown and pinned by the run.
+    identities: memoryIdentityStore(await openIdentityStore(folder.identitiesFile)),
+    dialler: practice?.dialler ?? systemDialler,
+    clock,
+    runFolder: folder.folder,
+    connectTimeoutMilliseconds: 5000,
+  })
+  try {
+    const run = await executeRun({
+      runId: 'check',
+      plan: loaded.plan,
+      planDigest: '0'.repeat(64),
+      // The practice lab has just been switched on; on a real site the nodes are there, or that is the finding.
+      phases: practice === undefined ? [connectNodes] : [waitForInstall, connectNodes],
+      services: site,
+      mode: 'apply',
+      clock,
+      retryDelaysSeconds: [],
+      signal: new AbortController().signal,
+      redact: (text) => secrets.store.redactor.redact(text),
+      onEvent: () => undefined,
+    })
+    const facts = [...site.facts.values()]
+    const results = [
+      ...(await checkWorkstation(loaded.plan, {
+        stateFolder: stateFolder(process.env),
+        fileOfPlan: loaded.fileOfPlan,
+      })),
+      ...loaded.plan.nodes.map((node) => reachResult(node, site.facts.get(node.name), run.errors)),
+      ...checkNodes(loaded.plan, facts),
+    ].filter((result) => request.only === undefined || request.only.includes(result.id))
+    if (request.only !== undefined && results.length === 0) throw unknownChecks(request.only)
+    const warnings = loaded.warnings.map((warning) => formatProblem(request.planFile, warning))
+    process.stdout.write(
+      request.json ? `${JSON.stringify({ results, warnings })}\n` : formatResults(results, warnings),
+    )
+    return results.some(isBlocking) ? exitCodes.checkBlocks : exitCodes.done
+  } finally {
+    await site.close()
+    await practice?.stop()
+  }
+}
+
+function unknownChecks(only: readonly string[]): AppError {
+  return new AppError({
+    code: 'BAD_ARGUMENT',
+    title: `There is no check ${only.join(', ')}.`,
+    detail: '',
+    remedies: ['Run without --only to see the ids of all checks.'],
+  })
+}
+
+function formatResults(results: readonly CheckResult[], warnings: readonly string[]): string {
+  const blocking = results.filter(isBlocking)
+  const warned = results.filter((result) => result.state !== 'pass' && !isBlocking(result))
+  const lines = results.map((result) => {
+    const word = result.state === 'pass' ? 'pass ' : isBlocking(result) ? 'BLOCK' : 'warn '
+    const place = `${result.target.padEnd(12)} ${result.id.padEnd(22)}`
+    const line = `${word}  ${place} ${result.title}: ${result.measured}`
+    return result.state === 'pass'
+      ? line
+      : `${line}\n       must be: ${result.threshold}\n       do: ${result.remedy}`
+  })
+  return [
+    ...warnings.map((warning) => `warn   plan: ${warning}`),
+    ...lines,
+    `${results.length} checks: ${results.length - blocking.length - warned.length} passed, ${warned.length} warn, ${blocking.length} block.`,
+    '',
+  ].join('\n')
+}
