@@ -24,12 +24,16 @@ export async function verifyJournal(file: string, isJson: boolean): Promise<numb
   const { events, head, hasTornLine } = reading
   const last = events.at(-1)
   if (isJson) {
-    process.stdout.write(`${JSON.stringify({ file, kind: 'intact', events: events.length, head, hasTornLine })}\n`)
+    process.stdout.write(
+      `${JSON.stringify({ file, kind: 'intact', events: events.length, head, hasTornLine })}\n`,
+    )
     return exitCodes.done
   }
   process.stdout.write(
     `${file}: intact, ${events.length} events${last === undefined ? '' : `, last: ${last.type} at ${last.time}`}.\n` +
-      (hasTornLine ? 'The last line is torn: the process ended while it was written. It is not counted.\n' : '') +
+      (hasTornLine
+        ? 'The last line is torn: the process ended while it was written. It is not counted.\n'
+        : '') +
       `SHA-256 of the last line: ${head}\n`,
   )
   return exitCodes.done

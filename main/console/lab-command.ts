@@ -17,7 +17,8 @@ interface LabRequest {
 
 /** Runs a practice lab until it is stopped. */
 export async function runLab(request: LabRequest): Promise<number> {
-  const plan = request.planFile === undefined ? await generatePlan(request) : (await loadPlan(request.planFile)).plan
+  const plan =
+    request.planFile === undefined ? await generatePlan(request) : (await loadPlan(request.planFile)).plan
   const lab = await startPracticeLab(plan, {
     timeScale: request.timeScale,
     ...(request.scenario === undefined ? {} : { scenarioFile: request.scenario }),
@@ -62,7 +63,13 @@ async function generatePlan(request: LabRequest): Promise<Plan> {
 
 function formatTable(
   plan: Plan,
-  endpoints: readonly { host: string; port: number; service: string; node: string | null; loopbackPort: number }[],
+  endpoints: readonly {
+    host: string
+    port: number
+    service: string
+    node: string | null
+    loopbackPort: number
+  }[],
   request: LabRequest,
 ): string {
   const rows = endpoints.map(

@@ -39,7 +39,9 @@ export async function startPracticeLab(plan: Plan, options: PracticeOptions): Pr
   return startLab({
     plan,
     ...(timeScale === undefined ? {} : { timeScale }),
-    ...(scenarioFile === undefined ? {} : { scenario: readScenario(await readText(scenarioFile), scenarioFile) }),
+    ...(scenarioFile === undefined
+      ? {}
+      : { scenario: readScenario(await readText(scenarioFile), scenarioFile) }),
     ...(initialNodePassword === undefined ? {} : { initialNodePassword }),
     ...(initialConsolePassword === undefined ? {} : { initialConsolePassword }),
   })

@@ -3,6 +3,7 @@ import { Command, Option } from 'commander'
 import { AppError } from '../../shared/errors/index.ts'
 import {
   createTerminalPrompter,
+  MINIMUM_SECRET_LENGTH,
   PASSPHRASE_REMEDY,
   unlockVault,
   vaultExists,
@@ -53,10 +54,10 @@ export function vaultCommand(): Command {
       const secret = prompter.isInteractive
         ? await prompter.askHidden(`Secret "${name}"`)
         : await readSecret(process.stdin)
-      if (secret === '') {
+      if ([...secret].length < MINIMUM_SECRET_LENGTH) {
         throw badArgument(
-          'The secret is empty.',
-          'Type it, or give it on standard input: printf %s "$SECRET" | landfall vault set …',
+          `The secret has fewer than ${MINIMUM_SECRET_LENGTH} characters; nothing was stored.`,
+          'Type it, or give it on standard input: printf %s "$SECRET" | landfall vault set NAME --plan FILE',
         )
       }
       await opened.update((secrets) => secrets.set(name, secret))
