@@ -38,12 +38,15 @@ export function showPlan(effective: Plan, plan: Plan, givenPaths: ReadonlySet<st
     if (isMap(node)) {
       for (const pair of node.items) {
         const step = [...path, String(isScalar(pair.key) ? pair.key.value : pair.key)]
-        const isEmpty = isCollection(pair.value) && pair.value.items.length === 0
-        if (isScalar(pair.value) || isEmpty) {
-          const comment = mark(step, isScalar(pair.value) ? pair.value.value : isMap(pair.value) ? {} : [])
-          if (comment !== undefined) pair.value.comment = comment
-          if (isCollection(pair.value)) pair.value.flow = true
-        } else visit(pair.value, step)
+        const { value } = pair
+        if (isScalar(value)) {
+          const comment = mark(step, value.value)
+          if (comment !== undefined) value.comment = comment
+        } else if (isCollection(value) && value.items.length === 0) {
+          const comment = mark(step, isMap(value) ? {} : [])
+          if (comment !== undefined) value.comment = comment
+          value.flow = true
+        } else visit(value, step)
       }
     } else if (isSeq(node)) {
       node.items.forEach((item, index) => {
