@@ -223,7 +223,7 @@ describe('appending', () => {
 function mountSmallDisk(at: string): boolean {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return false
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', at], { stdio: 'ignore' })
+    execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', at], { stdio: 'ignore' })
     return true
   } catch {
     return false
@@ -236,7 +236,8 @@ describe('a full disk', () => {
     isMounted = mountSmallDisk(directory)
   })
   afterEach(() => {
-    if (isMounted) execFileSync('umount', [directory])
+    // Lazily: a test that failed may have left its journal open, and the mount must not stay behind.
+    if (isMounted) execFileSync('/bin/umount', ['--lazy', directory])
   })
 
   it('stops the run before the next change, and the run goes on after space was freed', async ({ skip }) => {
