@@ -21,7 +21,11 @@ async function start(...parameters: Parameters<typeof startReadyLab>): Promise<T
 }
 
 afterEach(async () => {
-  for (const one of running.splice(0)) await one.lab.stop()
+  for (const { lab } of running.splice(0)) {
+    const { labErrors } = lab.report()
+    await lab.stop()
+    expect(labErrors).toBe(0)
+  }
 })
 
 function problemsOf(exchanges: readonly Exchange[]): string[] {

@@ -213,7 +213,7 @@ function judgeRequest(
   if (body !== undefined) {
     if (exchange.requestBody !== undefined) check('request', body['schema'] as Json, exchange.requestBody)
   } else if (of('formData').length > 0) {
-    for (const name of Object.keys((exchange.requestBody ?? {}) as Json)) {
+    for (const name of Object.keys(exchange.requestBody ?? {})) {
       if (!of('formData').some((one) => one['name'] === name))
         problems.push(`${place}: unknown form field ${name}`)
     }

@@ -83,14 +83,13 @@ export class FaultBoard {
     const hits: RequestFault[] = []
     for (const entry of this.#entries) {
       const { fault } = entry
-      if (!('onRequest' in fault) || !isMeant(fault, facts)) continue
+      const isAnswered = fault.kind === 'http-error' || fault.kind === 'garbage' || fault.kind === 'slow'
+      const filter = 'onRequest' in fault ? fault.onRequest : undefined
+      if (filter === undefined ? !isAnswered : !isFitting(filter, facts)) continue
+      if ('node' in fault && fault.node !== undefined && fault.node !== facts.node) continue
       entry.seen += 1
-      if (entry.state === 'armed' && fault.onRequest !== undefined && entry.seen >= fault.onRequest.nth) {
-        this.#begin(entry)
-      }
-      if (fault.kind === 'http-error' || fault.kind === 'garbage' || fault.kind === 'slow') {
-        if (this.#isActive(entry) && this.#use(entry)) hits.push(fault)
-      }
+      if (entry.state === 'armed' && filter !== undefined && entry.seen >= filter.nth) this.#begin(entry)
+      if (isAnswered && this.#isActive(entry) && this.#use(entry)) hits.push(fault)
     }
     return hits
   }
@@ -139,15 +138,11 @@ export class FaultBoard {
   }
 }
 
-function isMeant(fault: Extract<Fault, { onRequest?: unknown }>, facts: RequestFacts): boolean {
-  if (fault.node !== undefined && fault.node !== facts.node) return false
-  const filter = fault.onRequest
-  if (filter === undefined) return true
+function isFitting(filter: NonNullable<RequestFault['onRequest']>, facts: RequestFacts): boolean {
   return (
     filter.service === facts.service &&
     (filter.method === '*' || filter.method.toUpperCase() === facts.method) &&
-    (filter.path === '*' ||
-      filter.path === facts.path ||
+    (filter.path === facts.path ||
       (filter.path.endsWith('*') && facts.path.startsWith(filter.path.slice(0, -1))))
   )
 }

@@ -3,7 +3,6 @@ import type { PlanNode } from '../../shared/plan/index.ts'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { mkdirSync } from 'node:fs'
-import ssh2 from 'ssh2'
 import { Account } from './account.ts'
 import { createServerIdentity, type ServerIdentity } from './certificate.ts'
 import type { LabContext } from './context.ts'
@@ -19,6 +18,7 @@ import {
 } from './hardware.ts'
 import { readNetworkUnits } from './network-units.ts'
 import { SessionTokens } from './session-tokens.ts'
+import { createKeyPair } from './ssh/key-pair.ts'
 
 /** `starting`: the operating system runs and answers SSH, the Local UI does not answer yet. */
 export type NodeStage = 'installing' | 'booting' | 'starting' | 'ready' | 'off'
@@ -58,7 +58,8 @@ export class LabNode {
   stage: NodeStage = 'off'
   hostName: string
   identity: ServerIdentity = { certificate: '', key: '' }
-  hostKey = ''
+  /** OpenSSH private keys. */
+  hostKeys: string[] = []
   ntpServers: string[] = []
   configurations: HostConfigurations = { caCerts: [], httpProxy: '', httpsProxy: '', noProxy: '' }
   configurationState: 'Not Configured' | 'In Progress' | 'Configured' | 'Failed' = 'Not Configured'
@@ -126,10 +127,8 @@ export class LabNode {
   }
 
   changeHostKey(): void {
-    // Both kinds exist on a real host; alternating makes a change visible even to a client that pins one algorithm.
-    this.hostKey = ssh2.utils.generateKeyPairSync('ed25519', {
-      comment: `${this.name}-${++this.#keys}`,
-    }).private
+    const comment = `${this.name}-${++this.#keys}`
+    this.hostKeys = [createKeyPair('ed25519', comment).private, createKeyPair('ecdsa', comment).private]
     this.onHostKeyChange()
   }
 

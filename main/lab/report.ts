@@ -27,6 +27,8 @@ export interface LabReport {
   uploads: number
   uploadsCut: number
   reboots: number
+  /** Requests and commands on which the lab itself broke down; anything but 0 is a defect of the lab. */
+  labErrors: number
   /** Simulated seconds in which the lab itself was at work and nobody could have been faster. */
   criticalPathSeconds: number
   /** The same in real seconds. */
@@ -101,6 +103,7 @@ export class Recorder {
       uploads: get('uploads'),
       uploadsCut: get('uploadsCut'),
       reboots: get('reboots'),
+      labErrors: get('labErrors'),
       criticalPathSeconds: seconds,
       criticalPathWallSeconds: seconds / this.#scale,
     }

@@ -114,6 +114,8 @@ export class ApiServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { service, node, scheduler, faults, recorder } = this.#options
+    // Kept: a request whose body was given up no longer knows its socket.
+    const { socket } = request
     const finish = recorder.requestStarted()
     response.once('close', finish)
     scheduler.catchUp()
@@ -144,13 +146,21 @@ export class ApiServer {
               status: failing.status,
               body: errorBody('Fault', 'the practice lab answers with an error here'),
             }
-      this.#send(call, request, response, answer, garbage?.body ?? null)
+      this.#send(call, request, socket, response, answer, garbage?.body ?? null)
     } catch (error) {
       // The client went away, or a handler is broken: either way there is nobody to answer politely.
-      if (!request.destroyed && !this.#stopping.signal.aborted) {
+      if (!socket.destroyed && !this.#stopping.signal.aborted) {
+        recorder.count('labErrors')
         const message = error instanceof Error ? error.message : String(error)
-        this.#send(call, request, response, { status: 500, body: errorBody('LabBroken', message) }, null)
-      } else request.socket.destroy()
+        this.#send(
+          call,
+          request,
+          socket,
+          response,
+          { status: 500, body: errorBody('LabBroken', message) },
+          null,
+        )
+      } else socket.destroy()
     }
   }
 
@@ -184,6 +194,7 @@ export class ApiServer {
   #send(
     call: ApiRequest,
     request: IncomingMessage,
+    socket: Socket,
     response: ServerResponse,
     answer: Answer,
     garbage: 'html' | 'broken-json' | 'truncated' | null,
@@ -194,7 +205,7 @@ export class ApiServer {
     )
     if (answer.isCut === true) {
       this.#record(call, { status: 0 }, '')
-      request.socket.destroy()
+      socket.destroy()
       answer.afterwards?.()
       return
     }
@@ -218,7 +229,7 @@ export class ApiServer {
     response.once('close', () => answer.afterwards?.())
     this.#record(call, answer, type)
     if (garbage === 'truncated') {
-      response.write(sent.subarray(0, Math.floor(sent.length / 2)), () => request.socket.destroy())
+      response.write(sent.subarray(0, Math.floor(sent.length / 2)), () => socket.destroy())
     } else response.end(status === 204 ? undefined : sent)
   }
 

@@ -29,7 +29,7 @@ export class SshService {
   }
 
   #createServer(): ssh2.Server {
-    return new ssh2.Server({ hostKeys: [this.#node.hostKey] }, (connection) => {
+    return new ssh2.Server({ hostKeys: this.#node.hostKeys }, (connection) => {
       // A client that breaks off is not the lab's problem.
       connection.on('error', () => undefined)
       let user = ''
@@ -126,6 +126,7 @@ export class SshService {
       },
       this.#services,
     ).catch(async (error: unknown) => {
+      this.#context.recorder.count('labErrors')
       await writeAll(
         channel.stderr,
         `practice lab: ${error instanceof Error ? error.message : String(error)}\n`,
