@@ -162,7 +162,8 @@ export function fillProfileVariables(
       }
       values.push({ name: variable.name, profileUid: profile.profileUid ?? '', value })
       const isShown = variable.isSensitive !== true && variable.hidden !== true && value !== ''
-      if (isShown) summary.push({ label, value: value.length > 60 ? `${value.slice(0, 57)}…` : value })
+      // A certificate in Base64 tells nobody anything.
+      if (isShown) summary.push({ label, value: value.length > 80 ? `(${value.length} characters)` : value })
     }
   }
   for (const rule of rules) {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { AppError } from '../../shared/errors/index.ts'
 import type { Plan } from '../../shared/plan/index.ts'
 import type { Clock } from '../engine/clock.ts'
-import { attachToLab, readScenario, startLab, type Lab, type LabReport } from '../lab/index.ts'
+import type { Lab, LabReport } from '../lab/index.ts'
 import type { Dialler } from '../network/dialler.ts'
 
 /** A practice lab that a command works against. */
@@ -26,6 +26,7 @@ export interface PracticeOptions {
 /** Starts a lab that fits the plan, or takes part in one that runs already. */
 export async function openPractice(plan: Plan, options: PracticeOptions): Promise<Practice> {
   if (options.descriptionFile !== undefined) {
+    const { attachToLab } = await loadLab()
     const { clock, dialler } = attachToLab(JSON.parse(await readText(options.descriptionFile)))
     return { clock, dialler, report: () => undefined, stop: () => Promise.resolve() }
   }
@@ -36,6 +37,7 @@ export async function openPractice(plan: Plan, options: PracticeOptions): Promis
 /** Starts a lab in this process. */
 export async function startPracticeLab(plan: Plan, options: PracticeOptions): Promise<Lab> {
   const { timeScale, scenarioFile, initialNodePassword, initialConsolePassword } = options
+  const { readScenario, startLab } = await loadLab()
   return startLab({
     plan,
     ...(timeScale === undefined ? {} : { timeScale }),
@@ -45,6 +47,11 @@ export async function startPracticeLab(plan: Plan, options: PracticeOptions): Pr
     ...(initialNodePassword === undefined ? {} : { initialNodePassword }),
     ...(initialConsolePassword === undefined ? {} : { initialConsolePassword }),
   })
+}
+
+/** A run on a real site has no use for it, and it is large. */
+function loadLab() {
+  return import('../lab/index.ts')
 }
 
 async function readText(file: string): Promise<string> {

@@ -149,6 +149,7 @@ class PlanRun {
       runFolder: opened.run.folder,
       ...(this.#request.dryRun ? { connectTimeoutMilliseconds: 3000 } : {}),
     })
+    const started = Date.now()
     const reporter = createRunReporter({
       format: this.#request.json ? 'json' : 'auto',
       stdout: process.stdout,
@@ -156,10 +157,10 @@ class PlanRun {
       clock,
       earlier: opened.earlier ?? [],
       resumeCommand: this.#resumeCommand(),
+      footnotes: () => this.#footnotes(opened, practice?.report(), (Date.now() - started) / 1000),
     })
     const log = opened.journal === undefined ? undefined : createRunLog(opened.run.folder, redact)
     try {
-      const started = Date.now()
       const result = await executeRun({
         runId: opened.run.id,
         plan,
@@ -181,7 +182,6 @@ class PlanRun {
       })
       await services.close()
       for (const error of result.errors) log?.error(error)
-      this.#tellPlaces(opened, practice?.report(), (Date.now() - started) / 1000)
       return exitCodeOf(result)
     } finally {
       await closeAll(reporter, opened.journal, log)
@@ -225,15 +225,16 @@ class PlanRun {
     return `landfall run ${this.#request.planFile} --resume${lab}`
   }
 
-  #tellPlaces(opened: OpenedRun, report: LabReport | undefined, wallSeconds: number): void {
-    const tell = (text: string) => process.stderr.write(`${text}\n`)
-    if (opened.journal !== undefined) tell(`Journal: ${opened.run.journalFile}`)
-    if (report === undefined) return
-    const ratio = wallSeconds / report.criticalPathWallSeconds
-    tell(
-      `Practice lab: ${report.criticalPathWallSeconds.toFixed(1)} s of its own, the run took ${wallSeconds.toFixed(1)} s ` +
-        `(${ratio.toFixed(2)} ×); cluster asked for ${report.clusterPosts} ×, ${report.requests} requests`,
-    )
+  #footnotes(opened: OpenedRun, report: LabReport | undefined, wallSeconds: number): string[] {
+    const lines = opened.journal === undefined ? [] : [`Journal: ${opened.run.journalFile}`]
+    if (report !== undefined) {
+      const ratio = wallSeconds / report.criticalPathWallSeconds
+      lines.push(
+        `Practice lab: ${report.criticalPathWallSeconds.toFixed(1)} s of its own, the run took ${wallSeconds.toFixed(1)} s ` +
+          `(${ratio.toFixed(2)} ×); cluster asked for ${report.clusterPosts} ×, ${report.requests} requests`,
+      )
+    }
+    return lines
   }
 }
 

@@ -23,6 +23,8 @@ export interface RunReporterOptions {
   readonly earlier?: readonly RunEvent[]
   /** What to type to take the run up again, as the last line of a failed one tells. */
   readonly resumeCommand?: string
+  /** Asked at the end: lines of the summary before its last one. */
+  readonly footnotes?: () => readonly string[]
   readonly env?: NodeJS.ProcessEnv
   readonly platform?: NodeJS.Platform
   /** Milliseconds of real time, ever rising; paces the redrawing. */
@@ -150,7 +152,11 @@ function isLiveTerminal(stdout: TerminalStream, env: NodeJS.ProcessEnv): boolean
 
 function summaryText(options: RunReporterOptions, told: Told, paint: Paint): string {
   const resumeCommand = options.resumeCommand ?? 'landfall run PLAN --resume'
-  return `\n${formatSummary(told.view(), told.notes, { resumeCommand, paint })}\n`
+  return `\n${formatSummary(told.view(), told.notes, {
+    resumeCommand,
+    paint,
+    footnotes: options.footnotes?.() ?? [],
+  })}\n`
 }
 
 function createPlainTeller(options: RunReporterOptions, output: SafeOutput, told: Told): Teller {

@@ -13,6 +13,8 @@ const mostWarnings = 10
 export interface SummaryOptions {
   /** What to type to go on, e.g. `landfall run rig-7.yaml --resume`. */
   readonly resumeCommand: string
+  /** Where things are and the like; stands before the last line. */
+  readonly footnotes?: readonly string[]
   readonly paint?: Paint
 }
 
@@ -22,6 +24,7 @@ export function formatSummary(view: RunView, notes: RunNotes, options: SummaryOp
   const blocks = [
     headline(view, notes, paint),
     ...bodyBlocks(view, notes, paint),
+    (options.footnotes ?? []).map(cleanText),
     nextStep(view, notes, options),
   ]
   return blocks
