@@ -31,7 +31,11 @@ describe('faults', () => {
   test('unreachable: cuts connections, then nobody answers for a time', async () => {
     const { lab, clock } = await startWith([{ kind: 'unreachable', node: 'n2', at: '30m', for: '5m' }])
     const client = await openSsh(lab, 'n2')
-    const closed = new Promise((resolve) => client.once('close', resolve))
+    const closed = new Promise<void>((resolve) =>
+      client.once('close', () => {
+        resolve()
+      }),
+    )
     await clock.advance(5 * minute)
     await closed
     await expect(ping(lab, 'n2')).rejects.toMatchObject({ code: 'EHOSTUNREACH' })

@@ -80,7 +80,11 @@ describe('the life of a node', () => {
     await exec(client, 'sudo -n tee /etc/lost/file', 'x')
     await exec(client, 'sudo -n tee /oem/99_x.yaml', 'stages:\n  initramfs:\n    - hostname: n1-kept\n')
     expect(lab.snapshot().nodes[0]?.hostName).toBe('fleeting')
-    const closed = new Promise((resolve) => client.once('close', resolve))
+    const closed = new Promise<void>((resolve) =>
+      client.once('close', () => {
+        resolve()
+      }),
+    )
     const token = await logIn(lab, 'n1')
     expect((await callLab(lab, 'n1', 'POST', `${host}/actions/reboot`, { token })).status).toBe(202)
     await closed
@@ -151,8 +155,11 @@ describe('logins', () => {
     client.on('keyboard-interactive', (_name, _instructions, _lang, _prompts, finish) => {
       finish(['kairos'])
     })
-    await new Promise((resolve, reject) => {
-      client.once('ready', resolve).once('error', reject)
+    await new Promise<void>((resolve, reject) => {
+      client.once('ready', () => {
+        resolve()
+      })
+      client.once('error', reject)
       client.connect({ sock, username: 'kairos', tryKeyboard: true })
     })
     client.end()
@@ -292,7 +299,11 @@ describe('address changes', () => {
       'sudo -n install -m 644 /tmp/unit /etc/systemd/network/10-static.network',
     )
     expect(placed).toEqual({ code: 0, out: '', err: '' })
-    const closed = new Promise((resolve) => client.once('close', resolve))
+    const closed = new Promise<void>((resolve) =>
+      client.once('close', () => {
+        resolve()
+      }),
+    )
     client.exec('sudo -n networkctl reload', () => undefined)
     await closed
     expect(lab.snapshot().nodes[1]?.nic).toMatchObject({

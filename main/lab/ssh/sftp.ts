@@ -61,7 +61,7 @@ export function serveSftp(sftp: SFTPWrapper, node: LabNode, user: string): void 
   }
 
   sftp.on('error', () => undefined)
-  sftp.on('OPEN', (id, path, flags) => {
+  sftp.on('OPEN', (id, path, flags, attributes) => {
     guard(id, () => {
       const mayWrite = (flags & (OPEN_MODE.WRITE | OPEN_MODE.APPEND)) !== 0
       if (mayWrite && (flags & OPEN_MODE.CREAT) === 0) requireEntry(path)
@@ -69,6 +69,7 @@ export function serveSftp(sftp: SFTPWrapper, node: LabNode, user: string): void 
         ? files.open(absolute(path), user, {
             truncate: (flags & OPEN_MODE.TRUNC) !== 0,
             exclusive: (flags & OPEN_MODE.EXCL) !== 0,
+            mode: sentMode(attributes),
           })
         : files.read(absolute(path), user)
       const isAppending = (flags & OPEN_MODE.APPEND) !== 0
@@ -179,6 +180,11 @@ export function serveSftp(sftp: SFTPWrapper, node: LabNode, user: string): void 
       files.rename(absolute(from), absolute(to), user, false)
     })
   })
+}
+
+/** ssh2 leaves out what the client did not send, whatever its type says. */
+function sentMode(attributes: Partial<Attributes>): number {
+  return (attributes.mode ?? 0o644) & 0o7777
 }
 
 function attributesOf(entry: Entry | null): Attributes {
