@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -117,6 +118,33 @@ describe.skipIf(reason !== undefined)(
       it('by key works, also with a passphrase', async () => {
         await connect(sshd, { auth: { privateKey: sshd.userKey } })
         await connect(sshd, { auth: { privateKey: sshd.encryptedUserKey, passphrase: sshd.passphrase } })
+      })
+
+      it('by the keys of an agent works, and goes on with the password when there is no agent', async () => {
+        const socket = join(sshd.home, 'agent.sock')
+        const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' })
+        try {
+          await until(() => statSync(socket, { throwIfNoEntry: false }) !== undefined, 'start of the agent')
+          execFileSync('ssh-add', ['-q', sshd.userKeyFile], {
+            env: { ...process.env, SSH_AUTH_SOCK: socket },
+          })
+          await connect(keyOnly, { auth: { agent: socket } }).then(
+            () => expect.unreachable('the key belongs to the other server'),
+            (error: unknown) => {
+              expect(error).toMatchObject({ code: 'SSH_LOGIN_REFUSED' })
+            },
+          )
+          await connect(sshd, { auth: { agent: socket } })
+          const none = '/no/such/agent.sock'
+          await connect(sshd, { auth: { agent: none, password: sshd.password } })
+          const error = (await rejectionOf(
+            connectSsh(optionsFor(sshd, { auth: { agent: none } })),
+          )) as AppError
+          expect(error).toMatchObject({ code: 'SSH_LOGIN_REFUSED' })
+          expect(error.detail).toContain('SSH agent of this computer does not answer')
+        } finally {
+          agent.kill()
+        }
       })
 
       it('with a wrong or missing passphrase is refused before anybody is called', async () => {

@@ -23,6 +23,7 @@ export interface TestSshd {
   fingerprints: { ed25519: string; rsa: string }
   /** A key that the user may log in with; the same in another form with a passphrase. */
   userKey: string
+  userKeyFile: string
   encryptedUserKey: string
   passphrase: string
   /** sshd's log so far. */
@@ -124,6 +125,7 @@ export async function startSshd(lab: NamespaceLab, options: TestSshdOptions): Pr
     home,
     fingerprints: { ed25519: fingerprint(file('host_ed25519.pub')), rsa: fingerprint(file('host_rsa.pub')) },
     userKey: readFileSync(file('user'), 'utf8'),
+    userKeyFile: file('user'),
     encryptedUserKey: readFileSync(file('encrypted'), 'utf8'),
     passphrase,
     log,

@@ -64,7 +64,7 @@ export function createAuthentication(
         finish([password])
       } else {
         // Something other than the password is asked for: a one-time code, or a new password for an expired one.
-        remark = [instructions, ...prompts.map((one) => one.prompt)].join(' ').trim()
+        remark = `The server asks: ${[instructions, ...prompts.map((one) => one.prompt)].join(' ').trim()}`
         finish(prompts.map(() => ''))
       }
     }

@@ -230,6 +230,11 @@ async function handshake(options: Handshake): Promise<{ client: ssh2.Client; hos
     client.on('error', (error: Error & { level?: string }) => {
       // Stays for the life of the connection: what it means to a running command, its 'close' says.
       if (isOver) return
+      if (error.level === 'agent') {
+        // Without an agent the other methods still remain; ssh2 goes on by itself.
+        options.login?.remark(`The SSH agent of this computer does not answer: ${error.message}`)
+        return
+      }
       fail(handshakeError(error))
     })
     client.once('close', () => {
@@ -246,7 +251,7 @@ async function handshake(options: Handshake): Promise<{ client: ssh2.Client; hos
       isLoggingIn = true
     })
     client.on('change password', (message: string, done: (password: string) => void) => {
-      options.login?.remark(message === '' ? 'The password has expired.' : message)
+      options.login?.remark(`The server wants a new password: ${message}`)
       done('')
     })
     client.once('ready', () => {
@@ -306,7 +311,7 @@ async function handshake(options: Handshake): Promise<{ client: ssh2.Client; hos
     }
     // e.g. "Too many authentication failures"
     if (isLoggingIn && error.level === 'protocol' && options.login !== undefined) {
-      return options.login.refused(error.message)
+      return options.login.refused(`The server says: ${error.message}`)
     }
     return handshakeFailed(place, error.message, error)
   }

@@ -71,7 +71,7 @@ export interface LoginAttempt {
   /** Methods that were tried, in order. */
   tried: readonly string[]
   given: { key: boolean; agent: boolean; password: boolean }
-  /** What the server said in addition, e.g. its disconnect message or a prompt for a new password. */
+  /** A whole sentence about what else happened, e.g. a prompt for a new password or an agent that is not there. */
   remark?: string | undefined
 }
 
@@ -106,7 +106,7 @@ export function loginRefused(place: SshPlace, attempt: LoginAttempt): AppError {
         ? 'The server does not say which methods it offers.'
         : `The server offers: ${offered.map((method) => methodNames[method] ?? method).join(', ')}.`) +
       ` Tried: ${tried.length === 0 ? 'nothing, because none of them fits what was given' : tried.map((method) => methodNames[method] ?? method).join(', ')}.` +
-      (remark === undefined ? '' : ` The server says: ${printableStart(remark, 200)}`),
+      (remark === undefined ? '' : ` ${printableStart(remark, 200)}`),
     remedies,
     node: place.node,
   })
