@@ -27,5 +27,7 @@ export function reportFailure(thrown: unknown): number {
     ...(error.code === 'INTERNAL' && thrown instanceof Error ? [thrown.stack ?? ''] : []),
   ]
   process.stderr.write(`${lines.join('\n')}\n`)
+  // Asked to go on with what is complete: told, and no failure.
+  if (error.code === 'RUN_DONE') return exitCodes.done
   return badInputCodes.has(error.code) ? exitCodes.badInput : exitCodes.failed
 }

@@ -17,6 +17,7 @@ import { memoryIdentityStore, openIdentityStore } from '../storage/index.ts'
 import { digestOf, SiteFolder, stateFolder, type RunFolder } from '../storage/site-folder.ts'
 import { exitCodes } from './exit-codes.ts'
 import { openSite } from './open-site.ts'
+import { reportFailure } from './report-failure.ts'
 import { changedPaths, refuseFrozenChanges } from './plan-changes.ts'
 import { formatProblem, loadPlan, type LoadedPlan } from './plan-file.ts'
 import { openPractice, type Practice } from './practice.ts'
@@ -160,6 +161,7 @@ class PlanRun {
       footnotes: () => this.#footnotes(opened, practice?.report(), (Date.now() - started) / 1000),
     })
     const log = opened.journal === undefined ? undefined : createRunLog(opened.run.folder, redact)
+    let hasEnded = false
     try {
       const result = await executeRun({
         runId: opened.run.id,
@@ -175,13 +177,18 @@ class PlanRun {
         signal: lease === undefined ? this.#stop : AbortSignal.any([this.#stop, lease.lost]),
         redact,
         onEvent: (event) => {
+          hasEnded = event.type === 'run-finished'
           reporter.onEvent(event)
           log?.event(event)
         },
         consoleUrl: `https://${plan.site.vip}/system`,
       })
       await services.close()
-      for (const error of result.errors) log?.error(error)
+      for (const error of result.errors) {
+        log?.error(error)
+        // Without its journal a run cannot note its own end: nobody else tells.
+        if (!hasEnded) reportFailure(error)
+      }
       return exitCodeOf(result)
     } finally {
       await closeAll(reporter, opened.journal, log)
@@ -197,7 +204,7 @@ class PlanRun {
     const latest = await site.latestRun()
     if (this.#request.resume) {
       if (latest === undefined) throw nothingToResume(this.#loaded.plan.site.name)
-      return this.#resumeRun(latest)
+      return await this.#resumeRun(latest)
     }
     if (latest !== undefined && !this.#request.fresh) await refuseUnfinished(latest, this.#resumeCommand())
     const run = await site.createRun(new Date(), this.#canonicalPlan)
@@ -207,6 +214,7 @@ class PlanRun {
   async #resumeRun(run: RunFolder): Promise<OpenedRun> {
     const { journal, events } = await resumeJournal(run.journalFile)
     try {
+      if (isDone(events)) throw alreadyDone(run)
       const before: unknown = JSON.parse(await readFile(run.planFile, 'utf8'))
       const changedInputs = changedPaths(before, JSON.parse(this.#canonicalPlan))
       refuseFrozenChanges(changedInputs, events)
@@ -258,9 +266,8 @@ async function closeAll(
 async function refuseUnfinished(latest: RunFolder, resumeCommand: string): Promise<void> {
   const { journal, events } = await resumeJournal(latest.journalFile)
   await journal.close()
+  if (isDone(events)) return
   const last = events.findLast((event) => event.type === 'run-finished')
-  const isFinished = last?.outcome === 'done' && events.at(-1) === last
-  if (isFinished) return
   throw new AppError({
     code: 'RUN_UNFINISHED',
     title: 'An earlier run of this site is not finished.',
@@ -268,6 +275,23 @@ async function refuseUnfinished(latest: RunFolder, resumeCommand: string): Promi
     remedies: [
       `Go on with it: ${resumeCommand}`,
       'Or begin a new run with --fresh: what the site looks like is read again, nothing is done twice.',
+    ],
+  })
+}
+
+/** Whether the last thing that happened in a run is that it came to its good end. */
+function isDone(events: readonly RunEvent[]): boolean {
+  const last = events.at(-1)
+  return last?.type === 'run-finished' && last.outcome === 'done'
+}
+
+function alreadyDone(run: RunFolder): AppError {
+  return new AppError({
+    code: 'RUN_DONE',
+    title: 'There is nothing to go on with: the last run of this site is done.',
+    detail: `Run ${run.id}.`,
+    remedies: [
+      'To see that the site is still as planned, start without --resume: what is done is recognised.',
     ],
   })
 }
