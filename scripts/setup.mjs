@@ -23,9 +23,13 @@ export const ownNode = join(
 
 /** System programs that `npm test` uses, and the Debian package of each. */
 const systemPrograms = [
-  { program: 'sshd', debianPackage: 'openssh-server', paths: ['/usr/sbin/sshd'] },
-  { program: 'ip', debianPackage: 'iproute2', paths: ['/usr/sbin/ip', '/sbin/ip', '/usr/bin/ip'] },
+  { program: 'sshd', debianPackage: 'openssh-server' },
+  { program: 'ssh-keygen', debianPackage: 'openssh-client' },
+  { program: 'ip', debianPackage: 'iproute2' },
+  { program: 'openssl', debianPackage: 'openssl' },
+  { program: 'script', debianPackage: 'bsdutils' },
 ]
+const systemFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
 function wantedStamp() {
   const lock = readFileSync(join(projectRoot, 'package-lock.json'))
@@ -61,7 +65,9 @@ export function setupDependencies() {
 }
 
 function missingPrograms() {
-  return systemPrograms.filter((entry) => !entry.paths.some((path) => existsSync(path)))
+  return systemPrograms.filter(
+    ({ program }) => !systemFolders.some((folder) => existsSync(join(folder, program))),
+  )
 }
 
 /** Installs (Debian, root) or asks for (elsewhere) the system programs that the tests use. */
