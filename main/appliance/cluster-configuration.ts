@@ -25,7 +25,8 @@ export function buildClusterConfiguration(input: {
   const { plan, hosts } = input
   const { controlPlane, worker } = plan.cluster.pools
   return {
-    metadata: { name: plan.cluster.name, labels: {}, tags: plan.cluster.tags },
+    // Tags in key:value form are labels in the product's API; `metadata.tags` takes objects by its description.
+    metadata: { name: plan.cluster.name, labels: plan.cluster.tags, tags: {} },
     spec: {
       archiveUploadPath: input.archiveUploadPath,
       profileVariables: input.variables.map((variable) => ({ ...variable })),
