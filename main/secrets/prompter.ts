@@ -109,8 +109,9 @@ function askHidden(input: TerminalInput, output: NodeJS.WritableStream, question
         reject(stopped(`The terminal failed: ${error.message}.`))
       })
     }
-    output.write(`${question}: `)
+    // First: an answer that is pasted as soon as the question appears must not be echoed.
     input.setRawMode?.(true)
+    output.write(`${question}: `)
     input.on('data', handleData)
     input.on('end', handleEnd)
     input.on('error', handleError)

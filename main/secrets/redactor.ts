@@ -51,7 +51,8 @@ function formsOf(secret: string): string[] {
     /[!'()*]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
   )
-  const texts = [secret, url, strictUrl, strictUrl.replaceAll('%20', '+'), secret.replaceAll("'", `'\\''`)]
+  const formEncoded = new URLSearchParams([['', secret]]).toString().slice(1)
+  const texts = [secret, url, strictUrl, formEncoded, secret.replaceAll("'", `'\\''`)]
   const json = JSON.stringify(secret).slice(1, -1)
   return [
     ...texts,
