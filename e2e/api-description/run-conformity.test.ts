@@ -63,7 +63,9 @@ async function installAndRecord(planFile: string): Promise<Exchange[]> {
 }
 
 if (description === undefined) {
-  process.stderr.write('skipped: the vendor API descriptions are not beside the project (../shared/reference)\n')
+  process.stderr.write(
+    'skipped: the vendor API descriptions are not beside the project (../shared/reference)\n',
+  )
 }
 
 describe.skipIf(description === undefined)('client and lab in a whole run', () => {

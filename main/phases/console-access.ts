@@ -6,7 +6,7 @@ import { identityOfCertificate, readCertificate } from '../network/certificate.t
 import type { Dialler, Endpoint } from '../network/dialler.ts'
 import { createSystemConsoleClient, type SystemConsoleClient } from '../palette/index.ts'
 import type { SecretStore } from '../secrets/index.ts'
-import type { IdentityStore } from '../storage/identity-store.ts'
+import type { Identity, IdentityStore } from '../storage/identity-store.ts'
 import { logIn, plannedCredentials, type Credential } from './credentials.ts'
 
 /** Id of the phase and key of the change that replaces the console's initial password. */
@@ -41,26 +41,36 @@ export class ConsoleAccess {
     return { host: this.#options.plan.site.vip, port: 443 }
   }
 
+  /**
+   * Whether the console's API answers. Its certificate is pinned, and reported, at the moment when it does: before, the
+   * ingress may still present a provisional one.
+   */
+  async isApiAlive(context: PhaseContext<unknown>): Promise<boolean> {
+    const { identities } = this.#options
+    const options = { signal: context.signal }
+    if (this.#client !== undefined || identities.get('tls', this.endpoint) !== undefined) {
+      return (await this.client(context)).isApiAlive(options)
+    }
+    const identity = await this.#seenIdentity(context)
+    const client = this.#createClient(identity)
+    if (!(await client.isApiAlive(options).catch(falseIfReplaced))) {
+      await client.close()
+      return false
+    }
+    await this.#pin(context, identity)
+    this.#client = client
+    return true
+  }
+
   /** A client that is not logged in. The certificate is pinned on first sight and reported. */
   async client(context: PhaseContext<unknown>): Promise<SystemConsoleClient> {
     if (this.#client !== undefined) return this.#client
-    const { dialler, clock, identities } = this.#options
-    const { endpoint } = this
-    let identity = identities.get('tls', endpoint)
+    let identity = this.#options.identities.get('tls', this.endpoint)
     if (identity === undefined) {
-      const certificate = await readCertificate(endpoint, { dialler, signal: context.signal })
-      identity = identityOfCertificate(certificate, new Date().toISOString())
-      await identities.pin('tls', endpoint, identity)
-      await context.report({
-        type: 'identity-pinned',
-        kind: 'tls',
-        endpoint: `${endpoint.host}:${String(endpoint.port)}`,
-        algorithm: identity.algorithm,
-        fingerprint: identity.fingerprint,
-      })
+      identity = await this.#seenIdentity(context)
+      await this.#pin(context, identity)
     }
-    const pin = { fingerprint: identity.fingerprint, certificatePem: identity.certificatePem ?? '' }
-    this.#client = createSystemConsoleClient({ endpoint, pin, dialler, clock })
+    this.#client = this.#createClient(identity)
     return this.#client
   }
 
@@ -99,6 +109,30 @@ export class ConsoleAccess {
     })
   }
 
+  async #seenIdentity(context: PhaseContext<unknown>): Promise<Identity> {
+    const { dialler } = this.#options
+    const certificate = await readCertificate(this.endpoint, { dialler, signal: context.signal })
+    return identityOfCertificate(certificate, new Date().toISOString())
+  }
+
+  async #pin(context: PhaseContext<unknown>, identity: Identity): Promise<void> {
+    const { endpoint } = this
+    await this.#options.identities.pin('tls', endpoint, identity)
+    await context.report({
+      type: 'identity-pinned',
+      kind: 'tls',
+      endpoint: `${endpoint.host}:${String(endpoint.port)}`,
+      algorithm: identity.algorithm,
+      fingerprint: identity.fingerprint,
+    })
+  }
+
+  #createClient(identity: Identity): SystemConsoleClient {
+    const { dialler, clock } = this.#options
+    const pin = { fingerprint: identity.fingerprint, certificatePem: identity.certificatePem ?? '' }
+    return createSystemConsoleClient({ endpoint: this.endpoint, pin, dialler, clock })
+  }
+
   async #openSession(context: PhaseContext<unknown>): Promise<Session> {
     const client = await this.client(context)
     const { username } = this.#options.plan.console
@@ -117,6 +151,12 @@ export class ConsoleAccess {
     })
     return { client, credential }
   }
+}
+
+/** Between the two looks the ingress took its final certificate: not yet, rather than an attack. Nothing is pinned. */
+function falseIfReplaced(error: unknown): false {
+  if (error instanceof AppError && error.code === 'TLS_IDENTITY_CHANGED') return false
+  throw error
 }
 
 /** The console did not do what it confirmed. */

@@ -102,9 +102,8 @@ async function waitForApi(context: SiteContext): Promise<void> {
         'Look at "Cluster" in the Local UI of the leader: do all applications run?',
       ],
     },
-    async (signal) => {
-      const client = await services.console.client(context)
-      if (await client.isApiAlive({ signal })) return { kind: 'ready', value: undefined }
+    async () => {
+      if (await services.console.isApiAlive(context)) return { kind: 'ready', value: undefined }
       const elapsed = (context.clock.now() - started) / 1000
       return {
         kind: 'waiting',
