@@ -1,6 +1,5 @@
-export { openSecretStore, type SecretStore, type SecretStoreOptions } from './secret-store.ts'
+export { openSecretStore, type SecretStore } from './secret-store.ts'
 export { createRedactor, MINIMUM_SECRET_LENGTH, type Redactor } from './redactor.ts'
 export { createTerminalPrompter, silentPrompter, type Prompter } from './prompter.ts'
 export { unlockVault, PASSPHRASE_REMEDY } from './passphrase.ts'
 export { vaultExists, vaultFileOf, type Vault } from './vault.ts'
-export { generatePassword } from './generate-password.ts'

@@ -15,11 +15,10 @@ export {
   productDefaultPasswords,
   VARIANT_FACTS,
   withVariantDefaults,
-  type VariantFacts,
 } from './variants.ts'
 export { planDigest } from './digest.ts'
-export { planTemplate, type PlanTemplateOptions } from './plan-template.ts'
-export { showPlan, type EffectiveDefault, type ShownPlan } from './show-plan.ts'
+export { planTemplate } from './plan-template.ts'
+export { showPlan } from './show-plan.ts'
 export {
   containsAddress,
   formatAddress,
