@@ -36,30 +36,23 @@ export const changePasswords = nodePhase<Site, Facts>({
   apply: async (context) => {
     const { node, services } = context
     const { user } = services.plan.access
-    await context.change(
-      nodePasswordChange.key,
-      `change the password of ${user} (Local UI and SSH)`,
-      async (signal) => {
-        const [initial, wanted] = await services.nodes.credentials()
-        if (initial === undefined || wanted === undefined)
-          throw new TypeError('No new password to change to.')
-        const client = await services.nodes.localApi(context, node)
-        const outcome = await client.changePassword(initial.password, wanted.password, { signal })
-        if (outcome.kind === 'refused') {
-          throw new AppError({
-            code: 'PASSWORD_REFUSED',
-            title: `${node.name} does not accept the new password of ${user}.`,
-            detail: outcome.message,
-            remedies: [
-              'Choose another new password: 15 characters or more, lower and upper case, digit and special character.',
-              'Or let Landfall make one: access.newPassword: { generate: node-password }.',
-            ],
-            node: node.name,
-          })
-        }
-      },
-    )
-    if (context.mode === 'apply') await services.nodes.forgetSession(node)
+    try {
+      await context.change(
+        nodePasswordChange.key,
+        `change the password of ${user} (Local UI and SSH)`,
+        async (signal) => {
+          const [initial, wanted] = await services.nodes.credentials()
+          if (initial === undefined || wanted === undefined)
+            throw new TypeError('No new password to change to.')
+          const client = await services.nodes.localApi(context, node)
+          const outcome = await client.changePassword(initial.password, wanted.password, { signal })
+          if (outcome.kind === 'refused') throw passwordRefused(node.name, user, outcome.message)
+        },
+      )
+    } finally {
+      // After a lost answer as well: only a new login tells which password is in use now.
+      if (context.mode === 'apply') await services.nodes.forget(node)
+    }
   },
   verify: async (context) => {
     const { node, services } = context
@@ -81,3 +74,16 @@ export const changePasswords = nodePhase<Site, Facts>({
     )
   },
 })
+
+function passwordRefused(node: string, user: string, message: string): AppError {
+  return new AppError({
+    code: 'PASSWORD_REFUSED',
+    title: `${node} does not accept the new password of ${user}.`,
+    detail: message,
+    remedies: [
+      'Choose another new password: 15 characters or more, lower and upper case, digit and special character.',
+      'Or let Landfall make one: access.newPassword: { generate: node-password }.',
+    ],
+    node,
+  })
+}

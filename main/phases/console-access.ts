@@ -85,11 +85,10 @@ export class ConsoleAccess {
     }
   }
 
-  /** Forgets the session, because the password is another one now. */
-  forgetSession(): void {
-    this.#session = undefined
-  }
-
+  /**
+   * Closes everything; what comes next connects and logs in anew. Also for a password that may be another one now: with
+   * the client goes its memory of refused passwords.
+   */
   async close(): Promise<void> {
     this.#session = undefined
     await this.#client?.close()

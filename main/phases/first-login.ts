@@ -36,22 +36,26 @@ export const firstLogin = sitePhase<Site, Facts>({
     const { console: access, plan } = context.services
     const { email, username } = plan.console
     if (facts.accepted === 'initial') {
-      await context.change(
-        consolePasswordChange.key,
-        `set e-mail ${email} and the new password of ${username}`,
-        async (signal) => {
-          const [initial, wanted] = await access.credentials()
-          if (initial === undefined || wanted === undefined)
-            throw new TypeError('No passwords for the console.')
-          const { client } = await access.session(context)
-          const outcome = await client.setFirstPassword(
-            { email, oldPassword: initial.password, newPassword: wanted.password },
-            { signal },
-          )
-          if (outcome.kind === 'refused') throw passwordRefused(outcome.message)
-        },
-      )
-      access.forgetSession()
+      try {
+        await context.change(
+          consolePasswordChange.key,
+          `set e-mail ${email} and the new password of ${username}`,
+          async (signal) => {
+            const [initial, wanted] = await access.credentials()
+            if (initial === undefined || wanted === undefined)
+              throw new TypeError('No passwords for the console.')
+            const { client } = await access.session(context)
+            const outcome = await client.setFirstPassword(
+              { email, oldPassword: initial.password, newPassword: wanted.password },
+              { signal },
+            )
+            if (outcome.kind === 'refused') throw passwordRefused(outcome.message)
+          },
+        )
+      } finally {
+        // After a lost answer as well: only a new login tells which password is in use now.
+        if (context.mode === 'apply') await access.close()
+      }
     }
     if (context.mode === 'dry-run') return
     const { client, credential } = await access.session(context)

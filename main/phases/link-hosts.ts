@@ -123,8 +123,9 @@ function linkFailed({ node }: SiteNodeContext, own: LinkStatus | undefined): App
   })
 }
 
+/** A node that is in use belongs to the cluster already; it restarts during the deployment, hence may look unhealthy. */
 function isReady(peer: LinkPeer): boolean {
-  return is(peer.status, 'ready') && is(peer.health?.status, 'healthy')
+  return is(peer.status, 'inuse') || (is(peer.status, 'ready') && is(peer.health?.status, 'healthy'))
 }
 
 function describe(peer: LinkPeer): string {

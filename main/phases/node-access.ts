@@ -96,17 +96,10 @@ export class NodeAccess {
     return this.#stateOf(node).address ?? node.address
   }
 
-  /** Forgets session and SSH connection, because the password is another one now. */
-  async forgetSession(node: PlanNode): Promise<void> {
-    const state = this.#stateOf(node)
-    const ssh = state.ssh
-    state.session = undefined
-    state.ssh = undefined
-    const access = await ssh?.catch(() => undefined)
-    if (access?.kind === 'open') await access.connection.close()
-  }
-
-  /** Forgets connections and session: the node restarts, has another address or another password. */
+  /**
+   * Forgets connections and session: the node restarts, has another address, or its password may be another one. With
+   * the client goes its memory of refused passwords: the new password is refused until it is set, and right from then on.
+   */
   async forget(node: PlanNode): Promise<void> {
     const state = this.#states.get(node.name)
     this.#states.delete(node.name)
