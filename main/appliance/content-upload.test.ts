@@ -18,8 +18,8 @@ afterEach(async () => {
 })
 
 let certificate: TestCertificate
-beforeAll(() => {
-  certificate = createTestCertificate()
+beforeAll(async () => {
+  certificate = await createTestCertificate()
 })
 
 async function start(answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>) {

@@ -19,8 +19,8 @@ afterEach(async () => {
 })
 
 let certificate: TestCertificate
-beforeAll(() => {
-  certificate = createTestCertificate()
+beforeAll(async () => {
+  certificate = await createTestCertificate()
 })
 
 const hour = 3_600_000

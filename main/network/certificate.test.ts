@@ -15,9 +15,9 @@ afterEach(async () => {
 
 let own: TestCertificate
 let other: TestCertificate
-beforeAll(() => {
-  own = createTestCertificate()
-  other = createTestCertificate()
+beforeAll(async () => {
+  own = await createTestCertificate()
+  other = await createTestCertificate()
 })
 
 /** A bare TLS server that counts handshakes and decrypted bytes. */
@@ -71,7 +71,7 @@ describe('reading a certificate at first sight', () => {
   })
 
   it('reads an expired certificate as well', async () => {
-    const expired = createTestCertificate({ validTo: new Date(Date.now() - 3_600_000) })
+    const expired = await createTestCertificate({ validTo: new Date(Date.now() - 3_600_000) })
     const { endpoint } = await startCountingServer(expired)
     expect((await readCertificate(endpoint, { dialler: systemDialler })).fingerprint).toBe(
       expired.fingerprint,
@@ -127,9 +127,9 @@ describe('a pinned connection', () => {
   })
 
   it('accepts a pinned leaf that an authority signed, and refuses a sibling of the same authority', async () => {
-    const authority = createTestCertificate({ isAuthority: true })
-    const leaf = createTestCertificate({ issuer: authority })
-    const sibling = createTestCertificate({ issuer: authority })
+    const authority = await createTestCertificate({ isAuthority: true })
+    const leaf = await createTestCertificate({ issuer: authority })
+    const sibling = await createTestCertificate({ issuer: authority })
     const server = await startTestServer(leaf, (_seen, response) => {
       sendJson(response, 200, {})
     })
@@ -156,7 +156,7 @@ describe('a pinned connection', () => {
   ])('says %s with the dates', async (code, from, to) => {
     const validFrom = new Date(Math.floor((Date.now() + from) / 1000) * 1000)
     const validTo = new Date(Math.floor((Date.now() + to) / 1000) * 1000)
-    const certificate = createTestCertificate({ validFrom, validTo })
+    const certificate = await createTestCertificate({ validFrom, validTo })
     const { endpoint, seen } = await startCountingServer(certificate)
     const error = await request(endpoint, certificate)
     expect(error).toMatchObject({ code, isTransient: false })

@@ -20,8 +20,8 @@ afterEach(async () => {
 })
 
 let certificate: TestCertificate
-beforeAll(() => {
-  certificate = createTestCertificate()
+beforeAll(async () => {
+  certificate = await createTestCertificate()
 })
 
 async function start(answer: Answer, options: Partial<HttpClientOptions> = {}) {

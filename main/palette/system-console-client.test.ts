@@ -13,8 +13,8 @@ afterEach(async () => {
 })
 
 let certificate: TestCertificate
-beforeAll(() => {
-  certificate = createTestCertificate()
+beforeAll(async () => {
+  certificate = await createTestCertificate()
 })
 
 const credentials = { username: 'admin', password: 'Admin-Password-1' }
@@ -83,7 +83,7 @@ describe('whether the API is alive', () => {
     const { client, server } = await start(() => undefined)
     await server.close()
     expect(await client.isApiAlive()).toBe(false)
-    const stranger = await startTestServer(createTestCertificate(), (_seen, response) => {
+    const stranger = await startTestServer(await createTestCertificate(), (_seen, response) => {
       sendJson(response, 401, {})
     })
     cleanups.push(stranger.close)

@@ -156,13 +156,13 @@ async function readRegistryCertificate(
     (name): name is string => name !== undefined && !name.includes('{{'),
   )
   // Loaded only by those who need it: the library is large.
-  const { endOfCertificate, makeRegistryCertificate } = await import('../appliance/registry-certificate.ts')
+  const { makeRegistryCertificate } = await import('../certificates/registry-certificate.ts')
   const made = await makeRegistryCertificate([...new Set(names)], context.clock.now())
   const file = join(services.runFolder, 'registry-ca.pem')
   await writeFile(file, made.caPem)
   context.evidence(
     'A certificate for the registry was made',
-    `for ${names.join(', ')}, until ${endOfCertificate(made.certificatePem)}; its authority is in ${file}`,
+    `for ${names.join(', ')}, until ${made.validTo}; its authority is in ${file}`,
   )
   return {
     registryCaCert: base64OfPem(made.caPem),
