@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, type FileHandle } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { AppError } from '../../shared/errors/index.ts'
 import type { LocalApiClient, UploadedContent } from '../appliance/index.ts'
@@ -19,35 +18,94 @@ export interface ContentFile {
   readonly sha256: string
 }
 
-/** Measures a file: streamed, never held in memory. Throws when it is missing, empty, or no zstd file. */
-export async function measureContentFile(path: string, signal: AbortSignal): Promise<ContentFile> {
-  const unreadable = (detail: string, cause?: unknown) =>
-    new AppError({
-      code: 'FILE_UNREADABLE',
-      title: `The file ${basename(path)} cannot be used.`,
-      detail,
-      remedies: ['Correct the path in the plan (relative paths start at the plan), or copy the file again.'],
-      cause,
-    })
-  const hash = createHash('sha256')
-  let start = Buffer.alloc(0)
+/** Bytes of one read. Small enough to stay in the processor's cache between reading and hashing. */
+const readBytes = 256 * 1024
+
+/** What was measured in this process, by path. A bundle of dozens of gigabytes takes minutes to read. */
+const measured = new Map<string, { stamp: string; file: ContentFile }>()
+
+/**
+ * Measures a file: streamed, never held in memory, and read again only when it changed since the last time. (The
+ * upload compares the hash of what it really sends, so trusting the time stamps here cannot let a wrong file through.)
+ *
+ * `onReading` is called when reading begins, which may take minutes.
+ *
+ * Throws `FILE_UNREADABLE` when the file is missing, empty, or no zstd file; `FILE_CHANGED` when it is being written;
+ * the signal's reason.
+ */
+export async function measureContentFile(
+  path: string,
+  signal: AbortSignal,
+  onReading?: () => void,
+): Promise<ContentFile> {
+  signal.throwIfAborted()
   try {
-    const { size } = await stat(path)
-    for await (const chunk of createReadStream(path, {
-      signal,
-      highWaterMark: 1024 * 1024,
-    }) as AsyncIterable<Buffer>) {
-      if (start.length < zstdMagic.length) start = Buffer.concat([start, chunk.subarray(0, zstdMagic.length)])
-      hash.update(chunk)
+    const handle = await open(path, 'r')
+    try {
+      const stamp = await stampOf(handle)
+      const known = measured.get(path)
+      if (known?.stamp === stamp) return known.file
+      onReading?.()
+      const file = { path, name: basename(path), ...(await readThrough(handle, path, signal)) }
+      if ((await stampOf(handle)) !== stamp) throw stillWritten(path)
+      measured.set(path, { stamp, file })
+      return file
+    } finally {
+      await handle.close()
     }
-    if (!start.subarray(0, zstdMagic.length).equals(zstdMagic))
-      throw unreadable(`${path} is not a zstd file.`)
-    return { path, name: basename(path), size, sha256: hash.digest('hex') }
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof AppError) throw error
-    throw unreadable(error instanceof Error ? error.message : String(error), error)
+    throw unreadable(path, error instanceof Error ? error.message : String(error), error)
   }
+}
+
+/** Changes with every write, and when another file takes the place. */
+async function stampOf(handle: FileHandle): Promise<string> {
+  const { dev, ino, size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true })
+  return [dev, ino, size, mtimeNs, ctimeNs].join(' ')
+}
+
+async function readThrough(
+  handle: FileHandle,
+  path: string,
+  signal: AbortSignal,
+): Promise<{ size: number; sha256: string }> {
+  const hash = createHash('sha256')
+  // One buffer for the whole file: a new one for each read costs as much as the hashing itself.
+  const buffer = Buffer.allocUnsafeSlow(readBytes)
+  let size = 0
+  for (;;) {
+    const { bytesRead } = await handle.read(buffer, 0, readBytes, size)
+    signal.throwIfAborted()
+    const bytes = buffer.subarray(0, bytesRead)
+    // Before the rest is read in vain.
+    if (size === 0 && !bytes.subarray(0, zstdMagic.length).equals(zstdMagic)) {
+      throw unreadable(path, bytesRead === 0 ? `${path} is empty.` : `${path} is not a zstd file.`)
+    }
+    if (bytesRead === 0) return { size, sha256: hash.digest('hex') }
+    hash.update(bytes)
+    size += bytesRead
+  }
+}
+
+function unreadable(path: string, detail: string, cause?: unknown): AppError {
+  return new AppError({
+    code: 'FILE_UNREADABLE',
+    title: `The file ${basename(path)} cannot be used.`,
+    detail,
+    remedies: ['Correct the path in the plan (relative paths start at the plan), or copy the file again.'],
+    cause,
+  })
+}
+
+function stillWritten(path: string): AppError {
+  return new AppError({
+    code: 'FILE_CHANGED',
+    title: `The file ${basename(path)} changed while it was read.`,
+    detail: `Something writes to ${path}, perhaps a copy that is not finished. Nothing of it was sent.`,
+    remedies: ['Wait until the file is complete, then go on with --resume.'],
+  })
 }
 
 /** Sends one file to the leader and proves by the hash that it has arrived whole. */

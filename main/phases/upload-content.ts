@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { sitePhase } from '../engine/phase.ts'
 import {
   hasArrivedBefore,
@@ -24,7 +25,10 @@ export const uploadContent = sitePhase<Site, Facts>({
     const { services, signal } = context
     const { content } = services.plan.appliance
     if (content === null) return { bundle: undefined, isThere: true }
-    const bundle = await measureContentFile(services.fileOfPlan(content.bundle), signal)
+    const file = services.fileOfPlan(content.bundle)
+    const bundle = await measureContentFile(file, signal, () => {
+      context.progress(`Reading ${basename(file)} to know its hash`)
+    })
     const leader = await services.nodes.localApi(context, leaderOf(services.plan))
     return {
       bundle,

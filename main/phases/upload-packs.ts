@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { AppError } from '../../shared/errors/index.ts'
 import type { RegistryContent } from '../appliance/index.ts'
 import { sitePhase } from '../engine/phase.ts'
@@ -76,7 +77,11 @@ async function gatherPacks(context: SiteContext): Promise<Facts> {
   const { services, signal } = context
   const files: ContentFile[] = []
   for (const path of services.plan.appliance.packs) {
-    files.push(await measureContentFile(services.fileOfPlan(path), signal))
+    const file = services.fileOfPlan(path)
+    const handleReading = () => {
+      context.progress(`Reading ${basename(file)} to know its hash`)
+    }
+    files.push(await measureContentFile(file, signal, handleReading))
   }
   if (files.length === 0) return { files, present: new Set() }
   const leader = await services.nodes.localApi(context, leaderOf(services.plan))

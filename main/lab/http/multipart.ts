@@ -41,8 +41,8 @@ export async function* readMultipart(
         if (last.length > 0) yield last
         return
       }
-      // What may be the beginning of a delimiter stays.
-      const safe = buffer.length - delimiter.length + 1
+      // What may be the beginning of a delimiter stays. Most often nothing does, and the next chunk need not be copied.
+      const safe = startOfDelimiter(buffer, delimiter)
       if (safe > 0) {
         const chunk = buffer.subarray(0, safe)
         buffer = buffer.subarray(safe)
@@ -70,4 +70,14 @@ export async function* readMultipart(
     yield { name, fileName: /;\s*filename="([^"]*)"/i.exec(disposition)?.[1] ?? null, data }
     for await (const _rest of data);
   }
+}
+
+/** Where the delimiter may begin whose rest is still to come; the length of `buffer` when it cannot. */
+function startOfDelimiter(buffer: Buffer, delimiter: Buffer): number {
+  const from = Math.max(0, buffer.length - delimiter.length + 1)
+  for (let at = buffer.indexOf(0x0d, from); at !== -1; at = buffer.indexOf(0x0d, at + 1)) {
+    const tail = buffer.length - at
+    if (buffer.compare(delimiter, 0, tail, at) === 0) return at
+  }
+  return buffer.length
 }
