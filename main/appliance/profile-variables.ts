@@ -10,6 +10,8 @@ export interface ProfileSecrets {
   readonly registryCaCert?: string | undefined
   readonly registryCert?: string | undefined
   readonly registryKey?: string | undefined
+  /** Values of `cluster.secretVariables`, by variable name. */
+  readonly variables?: Readonly<Record<string, string>>
 }
 
 /**
@@ -152,7 +154,7 @@ export function fillProfileVariables(
       const label = variable.displayName ?? variable.name
       const rule = ruleFor(variable)
       if (rule !== undefined) usedRules.add(rule)
-      const explicit = plan.cluster.variables[variable.name]
+      const explicit = secrets.variables?.[variable.name] ?? plan.cluster.variables[variable.name]
       if (explicit !== undefined) usedNames.add(variable.name)
       // The appliance shows an unset value as an empty one; its default counts then.
       const value = firstFilled(explicit, rule?.value(plan, secrets), variable.value, variable.defaultValue)
@@ -161,7 +163,8 @@ export function fillProfileVariables(
         problems.push(`The appliance requires "${label}" and the plan gives no value: set ${where}.`)
       }
       values.push({ name: variable.name, profileUid: profile.profileUid ?? '', value })
-      const isShown = variable.isSensitive !== true && variable.hidden !== true && value !== ''
+      const isSecret = variable.isSensitive === true || secrets.variables?.[variable.name] !== undefined
+      const isShown = !isSecret && variable.hidden !== true && value !== ''
       // A certificate in Base64 tells nobody anything.
       if (isShown) summary.push({ label, value: value.length > 80 ? `(${value.length} characters)` : value })
     }
@@ -173,7 +176,7 @@ export function fillProfileVariables(
       `The plan sets ${rule.option}, but this appliance has no option "${rule.labels[0] ?? rule.option}".`,
     )
   }
-  for (const name of Object.keys(plan.cluster.variables)) {
+  for (const name of [...Object.keys(plan.cluster.variables), ...Object.keys(secrets.variables ?? {})]) {
     if (!usedNames.has(name))
       problems.push(`The plan sets cluster.variables."${name}", which this appliance does not have.`)
   }

@@ -14,6 +14,13 @@ const badInputCodes = new Set([
   'FILE_UNREADABLE',
   'SCENARIO_INVALID',
   'SECRETS_MISSING',
+  'SECRET_TOO_SHORT',
+  'SECRET_WEAK',
+  'SECRET_UNUSABLE',
+  'VAULT_PASSPHRASE_WRONG',
+  'VAULT_PASSPHRASE_WEAK',
+  'VAULT_PASSPHRASE_FILE',
+  'VAULT_DAMAGED',
 ])
 
 /** Writes an error the way an operator can use it, and returns the exit code. */
@@ -29,5 +36,6 @@ export function reportFailure(thrown: unknown): number {
   process.stderr.write(`${lines.join('\n')}\n`)
   // Asked to go on with what is complete: told, and no failure.
   if (error.code === 'RUN_DONE') return exitCodes.done
+  if (error.code === 'STOPPED_BY_OPERATOR') return exitCodes.stopped
   return badInputCodes.has(error.code) ? exitCodes.badInput : exitCodes.failed
 }

@@ -130,8 +130,18 @@ async function readProfileSecrets(context: SiteContext, details: ArchiveDetails)
     registryPassword: await secrets.resolve(registry.password, 'cluster.registry.password'),
     ubuntuProToken: await resolve(ubuntuProToken, 'cluster.ubuntuProToken'),
     imagePullSecret: await resolve(registry.imagePullSecret, 'cluster.registry.imagePullSecret'),
+    variables: await readSecretVariables(context),
     ...(await readRegistryCertificate(context, details)),
   }
+}
+
+async function readSecretVariables({ services }: SiteContext): Promise<Record<string, string>> {
+  const { secretVariables } = services.plan.cluster
+  const entries = Object.entries(secretVariables).map(async ([name, reference]) => [
+    name,
+    await services.secrets.resolve(reference, `cluster.secretVariables.${name}`),
+  ])
+  return Object.fromEntries(await Promise.all(entries)) as Record<string, string>
 }
 
 async function readRegistryCertificate(

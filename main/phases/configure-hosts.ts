@@ -1,7 +1,6 @@
 import { AppError } from '../../shared/errors/index.ts'
 import type { HostConfigurations, NetworkInterface } from '../appliance/index.ts'
 import { nodePhase } from '../engine/phase.ts'
-import type { SshConnection } from '../ssh/index.ts'
 import {
   interfaceDifferences,
   interfaceOf,
@@ -9,11 +8,16 @@ import {
   wantedInterface,
   wantedProxy,
 } from './host-settings.ts'
+import { wantedFiles, type NodeFile } from './node-files.ts'
+import { NodeShell } from './node-shell.ts'
 import { finalAddressOf, finalHostNameOf, type Site, type SiteNodeContext } from './site.ts'
 
 /** Persistent cloud-config of the node's operating system; applied in lexical order at each boot (palette.md §6.2). */
 const hostNameFile = '/oem/95_landfall_hostname.yaml'
-const uploadedFile = '/tmp/landfall-hostname.yaml'
+
+function hostNameConfig(hostName: string): string {
+  return `#cloud-config\nstages:\n  initramfs:\n    - name: Host name\n      hostname: ${hostName}\n`
+}
 
 interface Facts {
   readonly hostName: string | undefined
@@ -23,12 +27,14 @@ interface Facts {
   readonly proxy: HostConfigurations | undefined
   /** Base64 of the PEM files that the plan names. */
   readonly wantedCaCerts: readonly string[]
+  /** Files that the plan wants on the node, with what is there now; `undefined`: nothing. */
+  readonly files: readonly { readonly wanted: NodeFile; readonly content: string | undefined }[]
 }
 
-/** Host name, network and proxy as the plan says. Addresses are final before hosts are linked: they cannot change after. */
+/** Host name, network, time servers and proxy as the plan says. Addresses are final before hosts are linked: they cannot change after. */
 export const configureHosts = nodePhase<Site, Facts>({
   id: 'configure-hosts',
-  title: 'Configure host name, network and proxy',
+  title: 'Configure host name, network, time and proxy',
   expectedSeconds: 60,
   work: 'ssh',
   gather: gatherSettings,
@@ -38,19 +44,22 @@ export const configureHosts = nodePhase<Site, Facts>({
     currentAddress: context.node.address,
     proxy: { httpProxy: '', httpsProxy: '', noProxy: '', caCerts: [] },
     wantedCaCerts: [],
+    files: wantedFiles(context.services.plan, context.node).map((wanted) => ({ wanted, content: undefined })),
   }),
   select: (context, facts) =>
     hostNameDiffers(context, facts) ||
     networkDifferences(context, facts).length > 0 ||
-    proxyChanges(context, facts).length > 0
+    proxyChanges(context, facts).length > 0 ||
+    fileChanges(facts).length > 0
       ? { kind: 'needed' }
       : {
           kind: 'already-done',
-          statement: 'Host name, network and proxy are as planned',
+          statement: 'Host name, network, time and proxy are as planned',
           seen: seenOf(context, facts),
         },
   apply: async (context, facts) => {
     await applyHostName(context, facts)
+    await applyFiles(context, facts)
     await applyProxy(context, facts)
     // Last, because the connection may be lost with the old address.
     await applyNetwork(context, facts)
@@ -63,6 +72,7 @@ export const configureHosts = nodePhase<Site, Facts>({
         : []),
       ...networkDifferences(context, facts),
       ...proxyChanges(context, facts),
+      ...fileChanges(facts).map((file) => file.what),
     ]
     if (open.length > 0) {
       throw new AppError({
@@ -76,7 +86,7 @@ export const configureHosts = nodePhase<Site, Facts>({
         node: context.node.name,
       })
     }
-    context.evidence('Host name, network and proxy are as planned', seenOf(context, facts))
+    context.evidence('Host name, network, time and proxy are as planned', seenOf(context, facts))
   },
 })
 
@@ -84,11 +94,12 @@ async function gatherSettings(context: SiteNodeContext): Promise<Facts> {
   const { node, services, signal } = context
   const client = await services.nodes.localApi(context, node)
   const { proxy } = services.plan.site
-  const [edgeHost, network, configurations, wantedCaCerts] = await Promise.all([
+  const [edgeHost, network, configurations, wantedCaCerts, files] = await Promise.all([
     client.edgeHost({ signal }),
     client.networkInterfaces({ signal }),
     proxy === null ? undefined : client.configurations({ signal }),
     readCaCerts(services, proxy?.caCerts ?? []),
+    readFiles(context),
   ])
   return {
     hostName: edgeHost.status?.hostName,
@@ -96,7 +107,19 @@ async function gatherSettings(context: SiteNodeContext): Promise<Facts> {
     currentAddress: services.nodes.addressOf(node),
     proxy: configurations,
     wantedCaCerts,
+    files,
   }
+}
+
+async function readFiles(context: SiteNodeContext): Promise<Facts['files']> {
+  const wanted = wantedFiles(context.services.plan, context.node)
+  if (wanted.length === 0) return []
+  const shell = await NodeShell.open(context, wanted.map((file) => file.what).join(', '))
+  return Promise.all(wanted.map(async (file) => ({ wanted: file, content: await shell.read(file.path) })))
+}
+
+function fileChanges(facts: Facts): NodeFile[] {
+  return facts.files.flatMap(({ wanted, content }) => (content === wanted.content ? [] : [wanted]))
 }
 
 async function readCaCerts(site: Site, files: readonly string[]): Promise<string[]> {
@@ -154,20 +177,10 @@ async function applyHostName(context: SiteNodeContext, facts: Facts): Promise<vo
     'host-name',
     `set the host name ${facts.hostName ?? '(unknown)'} → ${wanted}`,
     async (signal) => {
-      const access = await services.nodes.ssh(context, node)
-      if (access.kind === 'closed') {
-        throw new AppError({
-          code: 'SSH_NEEDED',
-          title: `The host name of ${node.name} cannot be set without SSH.`,
-          detail: access.reason,
-          remedies: [
-            'Give a key in access.sshKey, or switch on the password login of SSH.',
-            `Or set the host name ${wanted} in the text interface of the node (command palette-tui).`,
-          ],
-          node: node.name,
-        })
-      }
-      await setHostName(context, access.connection, wanted, signal)
+      const shell = await NodeShell.open(context, `The host name ${wanted}`)
+      // The persistent part first: if the node restarts in between, it comes back with the new name.
+      await shell.install(hostNameFile, hostNameConfig(wanted), '0600', signal)
+      await shell.root(`hostnamectl set-hostname ${wanted}`, signal)
     },
   )
   await context.waitFor(
@@ -187,41 +200,14 @@ async function applyHostName(context: SiteNodeContext, facts: Facts): Promise<vo
   )
 }
 
-async function setHostName(
-  context: SiteNodeContext,
-  connection: SshConnection,
-  hostName: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const cloudConfig = `#cloud-config\nstages:\n  initramfs:\n    - name: Host name\n      hostname: ${hostName}\n`
-  await connection.sftp.writeFile(uploadedFile, Buffer.from(cloudConfig), { mode: 0o600, signal })
-  // The persistent part first: if the node restarts in between, it comes back with the new name.
-  await sudo(context, connection, `install -m 0600 ${uploadedFile} ${hostNameFile}`, signal)
-  await sudo(context, connection, `hostnamectl set-hostname ${hostName}`, signal)
-  await connection.exec(`rm -f ${uploadedFile}`, { signal })
-}
-
-/** Runs a command as root: without password where the node allows it, else with the one that was accepted. */
-async function sudo(
-  context: SiteNodeContext,
-  connection: SshConnection,
-  command: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const { node, services } = context
-  let result = await connection.exec(`sudo -n ${command}`, { signal })
-  if (result.exitCode !== 0 && /password is required/i.test(result.stderr)) {
-    const { password } = await services.nodes.acceptedCredential(context, node)
-    result = await connection.exec(`sudo -S -p '' ${command}`, { signal, stdin: `${password}\n` })
+async function applyFiles(context: SiteNodeContext, facts: Facts): Promise<void> {
+  for (const file of fileChanges(facts)) {
+    await context.change(`file ${file.path}`, `set ${file.what} (${file.path})`, async (signal) => {
+      const shell = await NodeShell.open(context, file.what)
+      await shell.install(file.path, file.content, '0644', signal)
+      await shell.root(`systemctl restart ${file.unit}`, signal)
+    })
   }
-  if (result.exitCode === 0) return
-  throw new AppError({
-    code: 'COMMAND_FAILED',
-    title: `A command failed on ${node.name}.`,
-    detail: `sudo ${command}: exit code ${result.exitCode ?? 'none'}: ${result.stderr.trim().slice(-300)}`,
-    remedies: [`Log in to ${node.name} by SSH and run the command by hand to see what is wrong.`],
-    node: node.name,
-  })
 }
 
 async function applyProxy(context: SiteNodeContext, facts: Facts): Promise<void> {
@@ -312,5 +298,6 @@ function seenOf({ node, services }: SiteNodeContext, facts: Facts): string {
     ...(services.plan.site.proxy === null
       ? []
       : [`proxy ${facts.proxy?.httpsProxy ?? facts.proxy?.httpProxy ?? 'none'}`]),
+    ...facts.files.map(({ wanted }) => wanted.what),
   ].join('; ')
 }
