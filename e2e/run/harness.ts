@@ -28,12 +28,9 @@ export type PlanInput = z.input<typeof planSchema>
 type ScenarioInput = Record<string, unknown>
 type Fault = Parameters<Lab['inject']>[0]
 
-const places = new Semaphore(2)
-/** No more than two sites at a time, because each of them keeps a processor busy. */
-export async function withSite(
-  options: SiteOptions,
-  work: (site: TestSite) => Promise<void>,
-): Promise<void> {
+const places = new Semaphore(3)
+/** A site keeps a processor busy half of the time; more of them at once would only be slower. */
+export async function withSite(options: SiteOptions, work: (site: TestSite) => Promise<void>): Promise<void> {
   await places.run(new AbortController().signal, async () => {
     const site = await startSite(options)
     try {
@@ -93,7 +90,11 @@ export function threeNodes(): PlanInput {
       { name: 'n2', address: '10.10.200.12', hostName: 'palette-2' },
       { name: 'n3', address: '10.10.200.13', hostName: 'palette-3' },
     ],
-    cluster: { name: 'palette', serviceCidr: '100.64.64.0/18', registry: { password: { generate: 'registry' }, generate: true } },
+    cluster: {
+      name: 'palette',
+      serviceCidr: '100.64.64.0/18',
+      registry: { password: { generate: 'registry' }, generate: true },
+    },
     console: { email: 'ops@example.com', newPassword: { generate: 'console' } },
   }
 }
@@ -175,7 +176,11 @@ export interface Run {
 
 export function startRun(
   args: readonly string[],
-  options: { readonly stateFolder: string; readonly folder: string; readonly moment?: KillMoment | undefined },
+  options: {
+    readonly stateFolder: string
+    readonly folder: string
+    readonly moment?: KillMoment | undefined
+  },
 ): Run {
   const { moment, stateFolder, folder } = options
   const preload = moment === undefined ? [] : ['--import', join(import.meta.dirname, 'kill-after-line.ts')]
@@ -263,8 +268,14 @@ export async function expectInstalledOnce(site: TestSite, plan: PlanInput = thre
     vip: plan.site.vip,
     console: { state: 'api', email: plan.console.email, isPasswordChanged: true, isLocked: false },
   })
-  expect(snapshot.nodes.map(({ hostName, isPasswordChanged, isInCluster, isLocked }) => ({
-      hostName, isPasswordChanged, isInCluster, isLocked }))).toEqual(
+  expect(
+    snapshot.nodes.map(({ hostName, isPasswordChanged, isInCluster, isLocked }) => ({
+      hostName,
+      isPasswordChanged,
+      isInCluster,
+      isLocked,
+    })),
+  ).toEqual(
     parsed.nodes.map((node) => ({
       hostName: node.hostName ?? node.name,
       isPasswordChanged: parsed.access.newPassword !== null,
@@ -277,7 +288,9 @@ export async function expectInstalledOnce(site: TestSite, plan: PlanInput = thre
       parsed.nodes.map((node) => (node.leader ? 'leader' : 'follower')),
     )
   }
-  const packs = snapshot.nodes.flatMap((node) => node.uploads).filter((upload) => upload.fileName === 'pack.tar.zst')
+  const packs = snapshot.nodes
+    .flatMap((node) => node.uploads)
+    .filter((upload) => upload.fileName === 'pack.tar.zst')
   expect(packs.map(({ sha256 }) => sha256)).toEqual(parsed.appliance.packs.map(() => site.packSha256))
   const report = site.lab.report()
   expect(report).toMatchObject({
