@@ -1,11 +1,20 @@
 import type { CheckResult } from '../../shared/checks/index.ts'
-import type { Plan } from '../../shared/plan/index.ts'
+import { VARIANT_FACTS, type Plan } from '../../shared/plan/index.ts'
 import type { BlockDevice, NodeFacts } from '../phases/node-facts.ts'
 
 const gigabyte = 1_000_000_000
 
-/** Least size of a node, per procedure generation (palette.md §2.1). */
-const minimum = { cpus: 8, memoryMegabytes: 16 * 1024, firstDiskGigabytes: 250, storageDiskGigabytes: 200 }
+/** Least size of a node in the generation of the procedure that the plan names; `auto` is judged by the mildest one. */
+function minimumOf(plan: Plan) {
+  const { variant } = plan.appliance
+  const facts = VARIANT_FACTS[variant === 'auto' ? 'A' : variant]
+  return {
+    cpus: facts.cpuCores,
+    memoryMegabytes: facts.memoryGb * 1024,
+    firstDiskGigabytes: facts.systemDiskGb,
+    storageDiskGigabytes: facts.storageDiskGb,
+  }
+}
 /** A tenth of the memory belongs to firmware and kernel and is not shown (checks.md, node.memory). */
 const visibleMemoryShare = 0.9
 
@@ -18,6 +27,7 @@ export function checkNodes(plan: Plan, facts: readonly NodeFacts[]): CheckResult
 
 function checkNode(plan: Plan, facts: NodeFacts): CheckResult[] {
   const { node, edgeHost } = facts
+  const minimum = minimumOf(plan)
   const check = (
     result: Omit<CheckResult, 'target' | 'state' | 'measured'>,
     verdict: Verdict,
@@ -134,6 +144,19 @@ function checkNode(plan: Plan, facts: NodeFacts): CheckResult[] {
       },
       storageDisk(plan, facts),
     ),
+    check(
+      {
+        id: 'node.disk2-data',
+        severity: 'block',
+        title: 'Storage pool drive is empty, or its data may be destroyed',
+        threshold: `no partitions and no file system on ${plan.cluster.storagePoolDrive}, or consent in the plan`,
+        evidence: 'lsblk',
+        remedy:
+          `The installation destroys what is on this drive. Save it, or write "confirmErase: ${node.name}" at ` +
+          `nodes "${node.name}" of the plan if it is not needed.`,
+      },
+      storageData(plan, facts),
+    ),
   ]
 }
 
@@ -241,7 +264,7 @@ function firstDisk(plan: Plan, facts: NodeFacts): Verdict {
   if (disks === undefined) return { state: 'could-not-run', measured: unreadDisks(facts) }
   const others = disks.filter((disk) => disk.path !== plan.cluster.storagePoolDrive)
   const largest = others.reduce((size, disk) => Math.max(size, disk.size), 0)
-  return atLeast(Math.floor(largest / gigabyte), minimum.firstDiskGigabytes, ' GB')
+  return atLeast(Math.floor(largest / gigabyte), minimumOf(plan).firstDiskGigabytes, ' GB')
 }
 
 function storageDisk(plan: Plan, facts: NodeFacts): Verdict {
@@ -260,7 +283,30 @@ function storageDisk(plan: Plan, facts: NodeFacts): Verdict {
   if (mounts.length > 0 && facts.clusterName === undefined) {
     return { state: 'fail', measured: `in use: ${mounts.join(' ')}` }
   }
-  return atLeast(Math.floor(disk.size / gigabyte), minimum.storageDiskGigabytes, ' GB')
+  return atLeast(Math.floor(disk.size / gigabyte), minimumOf(plan).storageDiskGigabytes, ' GB')
+}
+
+function storageData(plan: Plan, facts: NodeFacts): Verdict {
+  const disks = disksOf(facts)
+  if (disks === undefined) return { state: 'could-not-run', measured: unreadDisks(facts) }
+  const disk = disks.find((device) => device.path === plan.cluster.storagePoolDrive)
+  const traces = disk === undefined ? [] : tracesOf(disk)
+  if (traces.length === 0) return { state: 'pass', measured: 'empty' }
+  // Once the cluster is there, what the drive holds is the cluster's own.
+  if (facts.clusterName === plan.cluster.name) return { state: 'pass', measured: 'used by this cluster' }
+  const isConfirmed = facts.node.confirmErase === facts.node.name
+  const measured = `holds ${traces.join(', ')}`
+  return isConfirmed
+    ? { state: 'pass', measured: `${measured}; to be destroyed as the plan says` }
+    : { state: 'fail', measured }
+}
+
+function tracesOf(device: BlockDevice): string[] {
+  const own =
+    device.fileSystem === undefined || device.fileSystem === ''
+      ? []
+      : [`${device.fileSystem} on ${device.path}`]
+  return [...own, ...device.children.flatMap((child) => [`${child.type} ${child.path}`, ...tracesOf(child)])]
 }
 
 function disksOf({ ssh }: NodeFacts): readonly BlockDevice[] | undefined {

@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
-import { dirname, isAbsolute, resolve } from 'node:path'
+import { homedir } from 'node:os'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { AppError } from '../../shared/errors/index.ts'
 import { MAX_PLAN_LENGTH, readPlan, type Plan, type PlanProblem } from '../../shared/plan/index.ts'
 
@@ -31,8 +32,14 @@ export async function loadPlan(path: string): Promise<LoadedPlan> {
     plan: result.plan,
     file,
     warnings: result.warnings,
-    fileOfPlan: (name) => (isAbsolute(name) ? name : resolve(folder, name)),
+    fileOfPlan: (name) => resolveFrom(folder, name),
   }
+}
+
+/** `~` is the home folder of the operator, everything else is relative to the plan. */
+function resolveFrom(folder: string, name: string): string {
+  if (name === '~' || name.startsWith('~/')) return join(homedir(), name.slice(1))
+  return isAbsolute(name) ? name : resolve(folder, name)
 }
 
 /** One line for one problem. */

@@ -49,7 +49,7 @@ export function createProgram(): { run(argv: readonly string[]): Promise<number>
   program
     .command('demo')
     .description('perform a whole unattended installation of three nodes on the practice lab')
-    .option('--time-scale <n>', 'how many times faster than real the practice lab lives', positiveNumber, 150)
+    .option('--time-scale <n>', 'how many times faster than real the practice lab lives', positiveNumber, 100)
     .action(
       exits(async ({ timeScale }: { timeScale: number }) => {
         const { runDemo } = await import('./demo-command.ts')

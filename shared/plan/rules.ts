@@ -20,6 +20,7 @@ import {
   checkExpectations,
   checkHostNames,
   checkLeader,
+  checkEraseConfirmations,
   checkNodeNames,
   checkNodePorts,
 } from './rules/nodes.ts'
@@ -44,6 +45,7 @@ const RULES: readonly Rule[] = [
   checkBundles,
   checkMedia,
   checkPasswords,
+  checkEraseConfirmations,
   checkNodeNames,
   checkLeader,
   checkHostNames,

@@ -313,6 +313,11 @@ const nodeSchema = section({
   dns: dnsSchema.nullable().default(null),
   /** Instead of `site.ntp`, for this node. */
   ntp: timeServers.nullable().default(null),
+  /**
+   * The node's own name, written once more: the storage pool drive of this node holds data, and that data may be
+   * destroyed by the installation.
+   */
+  confirmErase: nodeName.nullable().default(null),
   ssh: section({ port: port.default(22) }).prefault({}),
   localUi: section({ port: port.default(5080) }).prefault({}),
   /** Proof that the machine at this address is the one that is meant; what is given must match. */

@@ -23,6 +23,22 @@ export function checkNodeNames(context: RuleContext): Finding[] {
   )
 }
 
+/** A typed name is the consent to destroy data: another name than the node's own is a slip. */
+export function checkEraseConfirmations(context: RuleContext): Finding[] {
+  return nodesOf(context).flatMap(({ node, index, name }) =>
+    node.confirmErase == null || node.confirmErase === node.name
+      ? []
+      : [
+          error(
+            'node.confirm-erase',
+            ['nodes', index, 'confirmErase'],
+            `The confirmation names "${node.confirmErase}", but this is node ${name}.`,
+            `Write "confirmErase: ${name}" only if the data on its storage pool drive may be destroyed; else leave it out.`,
+          ),
+        ],
+  )
+}
+
 export function checkLeader(context: RuleContext): Finding[] {
   const nodes = nodesOf(context)
   if (nodes.length === 0 || nodes.length !== context.plan.nodes?.length) return []
