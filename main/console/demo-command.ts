@@ -15,6 +15,7 @@ export function runDemo(timeScale: number): Promise<number> {
     resume: false,
     fresh: true,
     json: false,
+    yes: true,
     lab: true,
     timeScale,
   })

@@ -32,7 +32,11 @@ export function createProgram(): { run(argv: readonly string[]): Promise<number>
         .conflicts('resume'),
     )
     .option('--json', 'one event a line on standard output', false)
-    .option('--yes', 'do not ask for confirmation (destructive acts are confirmed in the plan only)', false)
+    .option(
+      '--yes',
+      'do not ask before the installation begins (consent to destroy data stands in the plan only)',
+      false,
+    )
     .addOption(
       new Option('--lab', 'install a practice lab that fits the plan').default(false).conflicts('labAt'),
     )
@@ -147,6 +151,7 @@ interface RunFlags {
   resume: boolean
   fresh: boolean
   json: boolean
+  yes: boolean
   lab: boolean
   labAt?: string
   timeScale?: number

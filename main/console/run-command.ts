@@ -15,6 +15,7 @@ import { systemDialler } from '../network/dialler.ts'
 import { installationPhases } from '../phases/index.ts'
 import { memoryIdentityStore, openIdentityStore } from '../storage/index.ts'
 import { digestOf, SiteFolder, stateFolder, type RunFolder } from '../storage/site-folder.ts'
+import { isStartConfirmed } from './confirm-start.ts'
 import { exitCodes } from './exit-codes.ts'
 import { openSite } from './open-site.ts'
 import { reportFailure } from './report-failure.ts'
@@ -32,6 +33,8 @@ export interface RunRequest {
   /** Begin anew although an earlier run of this site is not finished. */
   readonly fresh: boolean
   readonly json: boolean
+  /** Do not ask before the installation of a real site begins. */
+  readonly yes: boolean
   /** Practice lab in this process. */
   readonly lab: boolean
   /** Practice lab of another process: its description file. */
@@ -69,6 +72,12 @@ class PlanRun {
   }
 
   async execute(): Promise<number> {
+    const { dryRun, resume, yes } = this.#request
+    const isAsked = !dryRun && !resume && !yes && !this.#isPractice
+    if (isAsked && !(await isStartConfirmed(this.#loaded.plan))) {
+      process.stderr.write('Nothing was begun.\n')
+      return exitCodes.stopped
+    }
     const secrets = await this.#openSecrets()
     const practice = await this.#openPractice(secrets)
     try {

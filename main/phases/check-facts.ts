@@ -10,7 +10,12 @@ export const checkFacts = sitePhase<Site, readonly CheckResult[]>({
   title: 'Compare the nodes with the plan',
   expectedSeconds: 2,
   work: 'wait',
-  gather: ({ services }) => Promise.resolve(checkNodes(services.plan, [...services.facts.values()])),
+  gather: ({ services }) => {
+    const unread = services.plan.nodes.filter((node) => !services.facts.has(node.name))
+    // Only a dry run gets this far without the facts of every node.
+    if (unread.length > 0) return Promise.reject(factsMissing(unread.map((node) => node.name)))
+    return Promise.resolve(checkNodes(services.plan, [...services.facts.values()]))
+  },
   assumeFresh: () => [],
   apply: (context, results) => {
     const blocking = results.filter(isBlocking)
@@ -26,6 +31,16 @@ export const checkFacts = sitePhase<Site, readonly CheckResult[]>({
     return Promise.resolve()
   },
 })
+
+function factsMissing(names: readonly string[]): AppError {
+  return new AppError({
+    code: 'FACTS_MISSING',
+    title: 'Nodes that were not read cannot be compared with the plan.',
+    detail: names.join(', '),
+    remedies: ['Switch the nodes on and start again.'],
+    isTransient: true,
+  })
+}
 
 function refusal(blocking: readonly CheckResult[]): AppError {
   const targets = new Set(blocking.map((result) => result.target))

@@ -24,6 +24,11 @@ const readBytes = 256 * 1024
 /** What was measured in this process, by path. A bundle of dozens of gigabytes takes minutes to read. */
 const measured = new Map<string, { stamp: string; file: ContentFile }>()
 
+/** A file that a dry run only names, because there is nothing to compare it with. */
+export function unreadFile(path: string): ContentFile {
+  return { path, name: basename(path), size: 0, sha256: '' }
+}
+
 /**
  * Measures a file: streamed, never held in memory, and read again only when it changed since the last time. (The
  * upload compares the hash of what it really sends, so trusting the time stamps here cannot let a wrong file through.)
@@ -116,7 +121,9 @@ export async function uploadVerified(
   onFraction: (fraction: number) => void,
 ): Promise<void> {
   const { services } = context
-  const what = `upload ${file.name} (${inGigabytes(file.size)}) to the leader`
+  // A dry run that reaches no node does not read the file either.
+  const size = file.sha256 === '' ? '' : ` (${inGigabytes(file.size)})`
+  const what = `upload ${file.name}${size} to the leader`
   await context.change(`upload ${file.name}`, what, async (signal) => {
     const leader = await services.nodes.localApi(context, leaderOf(services.plan))
     await leader.uploadContent({

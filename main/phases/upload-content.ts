@@ -4,6 +4,7 @@ import {
   hasArrivedBefore,
   isLastUpload,
   measureContentFile,
+  unreadFile,
   uploadVerified,
   type ContentFile,
 } from './content-files.ts'
@@ -38,7 +39,7 @@ export const uploadContent = sitePhase<Site, Facts>({
   assumeFresh: ({ services }) => {
     const { content } = services.plan.appliance
     if (content === null) return { bundle: undefined, isThere: true }
-    return { bundle: { path: content.bundle, name: content.bundle, size: 0, sha256: '' }, isThere: false }
+    return { bundle: unreadFile(content.bundle), isThere: false }
   },
   select: (_context, { bundle, isThere }) => {
     if (bundle === undefined) {

@@ -7,6 +7,7 @@ import {
   hasArrivedBefore,
   isLastUpload,
   measureContentFile,
+  unreadFile,
   uploadVerified,
   type ContentFile,
 } from './content-files.ts'
@@ -27,7 +28,7 @@ export const uploadPacks = sitePhase<Site, Facts>({
   work: 'upload',
   gather: gatherPacks,
   assumeFresh: ({ services }) => ({
-    files: services.plan.appliance.packs.map((path) => ({ path, name: path, size: 0, sha256: '' })),
+    files: services.plan.appliance.packs.map(unreadFile),
     present: new Set(),
   }),
   select: (_context, { files, present }) => {

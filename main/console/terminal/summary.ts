@@ -162,10 +162,11 @@ function plannedBlock(view: RunView): string[] {
 
 function assumptionBlock(notes: RunNotes): string[] {
   if (notes.assumptions.length === 0) return []
-  const lines = ['Assumed, because it could not be read:']
-  for (const { node, text } of notes.assumptions)
-    lines.push(`  ${cleanText(node ?? 'site')}: ${cleanText(text)}`)
-  return lines
+  // One unreachable node is the reason in many phases; it is said once.
+  const lines = notes.assumptions.map(
+    ({ node, text }) => `  ${cleanText(node ?? 'site')}: ${cleanText(text)}`,
+  )
+  return ['Assumed, because it could not be read:', ...new Set(lines)]
 }
 
 function warningBlock(view: RunView, paint: Paint): string[] {
