@@ -290,7 +290,8 @@ function storageData(plan: Plan, facts: NodeFacts): Verdict {
   const disks = disksOf(facts)
   if (disks === undefined) return { state: 'could-not-run', measured: unreadDisks(facts) }
   const disk = disks.find((device) => device.path === plan.cluster.storagePoolDrive)
-  const traces = disk === undefined ? [] : tracesOf(disk)
+  if (disk === undefined) return { state: 'could-not-run', measured: 'there is no such drive' }
+  const traces = tracesOf(disk)
   if (traces.length === 0) return { state: 'pass', measured: 'empty' }
   // Once the cluster is there, what the drive holds is the cluster's own.
   if (facts.clusterName === plan.cluster.name) return { state: 'pass', measured: 'used by this cluster' }
