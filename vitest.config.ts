@@ -3,14 +3,37 @@ import { defineConfig } from 'vitest/config'
 /** Where `.ci/run` wants the counts, as JSON. */
 const report = process.env['LANDFALL_TEST_REPORT']
 
+/** They measure time and memory: what ran beside them would be measured as well. */
+const measurements = ['e2e/performance/**/*.test.ts']
+
 export default defineConfig({
   test: {
-    include: ['shared/**/*.test.ts', 'main/**/*.test.ts', 'e2e/**/*.test.ts'],
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
-    restoreMocks: true,
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
-    // Files that measure time or memory, or that own the machine's network, must not share it with others.
-    sequence: { concurrent: false },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'behaviour',
+          include: ['shared/**/*.test.ts', 'main/**/*.test.ts', 'e2e/**/*.test.ts'],
+          exclude: measurements,
+          testTimeout: 20_000,
+          hookTimeout: 60_000,
+          restoreMocks: true,
+          // Not 0: on two processors vitest would move a group 0 behind all others.
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'measurements',
+          include: measurements,
+          hookTimeout: 60_000,
+          // After all others, one file at a time.
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
   },
 })
