@@ -12,7 +12,7 @@ import { readJournal } from '../../main/engine/journal.ts'
 import { Semaphore } from '../../main/engine/semaphore.ts'
 import { readScenario, startLab, type Exchange, type Lab } from '../../main/lab/index.ts'
 import { runEventSchema, type RunEvent } from '../../shared/events/index.ts'
-import { planSchema, readPlan } from '../../shared/plan/index.ts'
+import { readPlan, type planSchema } from '../../shared/plan/index.ts'
 import { killVariable, type KillMoment } from './kill-moment.ts'
 
 const projectRoot = join(import.meta.dirname, '../..')
@@ -47,6 +47,8 @@ interface SiteOptions {
   readonly faults?: readonly Fault[]
   /** More of the scenario. */
   readonly scenario?: ScenarioInput
+  /** Default: the product's own. */
+  readonly initialNodePassword?: string
   /** Where the state goes; default: a folder of this site. */
   readonly stateFolder?: string
 }
@@ -61,13 +63,19 @@ export interface TestSite {
   /** Called with each of them. */
   onExchange: (exchange: Exchange) => void
   readonly packSha256: string
+  /** Environment of the processes, besides what they need. */
+  readonly env: Record<string, string>
   writePlan(plan: PlanInput): Promise<void>
+  /** How the runs reach the lab; default: as it says itself. */
+  writeDescription(description: Lab['description']): Promise<void>
   /** `landfall run` as a process of its own. */
   run(...options: readonly string[]): Run
   /** The same, with a preload that kills it. */
   runUntilKilled(moment: KillMoment, ...options: readonly string[]): Run
   /** `landfall` with any arguments. */
   landfall(...args: readonly string[]): Run
+  /** The same in a network namespace of its own, out of which no packet gets. */
+  landfallWithoutNetwork(...args: readonly string[]): Run
   /** Runs on the lab's site that have a journal, oldest first. */
   journals(): Promise<string[]>
   stop(): Promise<void>
@@ -115,6 +123,9 @@ async function startSite(options: SiteOptions): Promise<TestSite> {
     plan: parsedPlan(plan),
     timeScale,
     scenario: readScenario(JSON.stringify(scenario), 'scenario of the test'),
+    ...(options.initialNodePassword === undefined
+      ? {}
+      : { initialNodePassword: options.initialNodePassword }),
     onExchange: (exchange) => {
       exchanges.push(exchange)
       site.onExchange(exchange)
@@ -122,8 +133,8 @@ async function startSite(options: SiteOptions): Promise<TestSite> {
   })
   await writeFile(descriptionFile, JSON.stringify(lab.description))
   const runs: Run[] = []
-  const start = (args: readonly string[], moment?: KillMoment) => {
-    const run = startRun(args, { stateFolder, folder, moment })
+  const start = (args: readonly string[], more: { moment?: KillMoment; command?: string[] } = {}) => {
+    const run = startRun(args, { stateFolder, folder, env: site.env, ...more })
     runs.push(run)
     return run
   }
@@ -134,11 +145,14 @@ async function startSite(options: SiteOptions): Promise<TestSite> {
     lab,
     exchanges,
     onExchange: () => undefined,
+    env: {},
     packSha256: createHash('sha256').update(pack).digest('hex'),
     writePlan: (changed) => writeFile(planFile, JSON.stringify(changed, undefined, 2)),
     run: (...more) => start([...runArguments, ...more]),
-    runUntilKilled: (moment, ...more) => start([...runArguments, ...more], moment),
+    runUntilKilled: (moment, ...more) => start([...runArguments, ...more], { moment }),
     landfall: (...args) => start(args),
+    landfallWithoutNetwork: (...args) => start(args, { command: ['unshare', '-n'] }),
+    writeDescription: (description) => writeFile(descriptionFile, JSON.stringify(description)),
     journals: () => journalsIn(stateFolder),
     stop: async () => {
       for (const run of runs) run.kill('SIGKILL')
@@ -174,20 +188,25 @@ export interface Run {
   readonly kill: (signal: NodeJS.Signals) => void
 }
 
-export function startRun(
+function startRun(
   args: readonly string[],
   options: {
     readonly stateFolder: string
     readonly folder: string
-    readonly moment?: KillMoment | undefined
+    readonly env: Record<string, string>
+    readonly moment?: KillMoment
+    /** Put in front. */
+    readonly command?: readonly string[]
   },
 ): Run {
   const { moment, stateFolder, folder } = options
   const preload = moment === undefined ? [] : ['--import', join(import.meta.dirname, 'kill-after-line.ts')]
-  const child: ChildProcess = spawn(process.execPath, [...preload, program, ...args], {
+  const command = [...(options.command ?? []), process.execPath, ...preload, program, ...args]
+  const child: ChildProcess = spawn(command[0] ?? '', command.slice(1), {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
+      ...options.env,
       PATH: process.env['PATH'],
       HOME: folder,
       LANDFALL_STATE_DIR: stateFolder,
@@ -255,6 +274,41 @@ export async function expectDone(run: Run): Promise<readonly RunEvent[]> {
   const failure = exitCode === 0 ? '' : `${stderr}\n${JSON.stringify(events.at(-1), undefined, 2)}`
   expect({ exitCode, failure }).toEqual({ exitCode: 0, failure: '' })
   expect(events.at(-1)).toMatchObject({ type: 'run-finished', outcome: 'done', errors: [] })
+  return events
+}
+
+interface ExpectedFailure {
+  readonly exitCode?: number
+  readonly code: string
+  readonly node?: string
+  readonly phase: string
+  /** What the operator must be told. */
+  readonly says?: readonly (string | RegExp)[]
+}
+
+/** Ends with an error that an operator can use: where it happened, what it was, what to do. */
+export async function expectFailure(run: Run, expected: ExpectedFailure): Promise<readonly RunEvent[]> {
+  const { exitCode, events, stderr } = await run.finished()
+  const last = events.at(-1)
+  if (last?.type !== 'run-finished') throw new Error(`The run did not tell its end. ${stderr}`)
+  const { outcome, errors } = last
+  const error = errors.find(({ node }) => node === expected.node) ?? errors[0]
+  expect(
+    { exitCode, outcome, code: error?.code, node: error?.node, phase: error?.phase },
+    JSON.stringify(errors),
+  ).toEqual({
+    exitCode: expected.exitCode ?? 1,
+    outcome: 'failed',
+    code: expected.code,
+    node: expected.node,
+    phase: expected.phase,
+  })
+  for (const { title, remedies } of errors) {
+    expect(title).not.toBe('')
+    expect(remedies.length, title).toBeGreaterThan(0)
+  }
+  const text = JSON.stringify(errors)
+  for (const part of expected.says ?? []) expect(text).toMatch(part)
   return events
 }
 

@@ -23,7 +23,7 @@ export const linkHosts = nodePhase<Site, Facts>({
   gather: gatherLink,
   assumeFresh: () => ({ own: undefined, peer: undefined }),
   select: (_context, { own, peer }) =>
-    peer !== undefined && isReady(peer) && is(own?.status, 'completed')
+    peer !== undefined && is(own?.status, 'completed')
       ? { kind: 'already-done', statement: 'The node is linked', seen: describe(peer) }
       : { kind: 'needed' },
   apply: async (context, facts) => {
@@ -53,8 +53,7 @@ export const linkHosts = nodePhase<Site, Facts>({
       async () => {
         const { own, peer } = await gatherLink(context)
         if (is(own?.status, 'failed')) throw linkFailed(context, own)
-        if (peer !== undefined && isReady(peer) && is(own?.status, 'completed'))
-          return { kind: 'ready', value: undefined }
+        if (peer !== undefined && is(own?.status, 'completed')) return { kind: 'ready', value: undefined }
         return {
           kind: 'waiting',
           detail: `Link: ${own?.status ?? 'not begun'}${peer === undefined ? '' : `; the leader sees: ${describe(peer)}`}`,
@@ -123,8 +122,11 @@ function linkFailed({ node }: SiteNodeContext, own: LinkStatus | undefined): App
   })
 }
 
-/** A node that is in use belongs to the cluster already; it restarts during the deployment, hence may look unhealthy. */
-function isReady(peer: LinkPeer): boolean {
+/**
+ * Whether the leader can use the peer; right after linking it may still be fetching content. A node that is in use
+ * belongs to the cluster already: it restarts during the deployment, hence may look unhealthy.
+ */
+export function isReady(peer: LinkPeer): boolean {
   return is(peer.status, 'inuse') || (is(peer.status, 'ready') && is(peer.health?.status, 'healthy'))
 }
 

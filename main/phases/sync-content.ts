@@ -1,6 +1,6 @@
 import type { LinkPeer } from '../appliance/index.ts'
 import { nodePhase } from '../engine/phase.ts'
-import { peerOf } from './link-hosts.ts'
+import { isReady, peerOf } from './link-hosts.ts'
 import type { Site, SiteNodeContext } from './site.ts'
 
 const minute = 60
@@ -51,9 +51,11 @@ async function seenPeer(context: SiteNodeContext): Promise<LinkPeer | undefined>
 }
 
 function isSynced(peer: LinkPeer | undefined): boolean {
-  return peer?.contentSyncStatus?.toLowerCase() === 'synced'
+  return peer?.contentSyncStatus?.toLowerCase() === 'synced' && isReady(peer)
 }
 
 function describe(peer: LinkPeer | undefined): string {
-  return `Content: ${peer?.contentSyncStatus ?? 'not listed by the leader'}`
+  return peer === undefined
+    ? 'The leader does not list the node'
+    : `Content: ${peer.contentSyncStatus ?? '?'}; status: ${peer.status ?? '?'}; health: ${peer.health?.status ?? '?'}`
 }
