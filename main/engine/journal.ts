@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 import { AppError } from '../../shared/errors/index.ts'
 import { runEventSchema, type RunEvent } from '../../shared/events/index.ts'
+import { syncFolder } from '../storage/atomic-file.ts'
 
 /** What the first line of a journal names as the hash of the line before it. */
 const noLineBefore = '0'.repeat(64)
@@ -87,7 +88,7 @@ export async function createJournal(file: string): Promise<Journal> {
     throw writeFailed(file, error)
   })
   try {
-    await syncDirectory(dirname(file))
+    await syncFolder(dirname(file))
   } catch (error) {
     await handle.close()
     throw writeFailed(file, error)
@@ -209,17 +210,6 @@ function parseLine(raw: Buffer): z.infer<typeof journalLineSchema> | undefined {
 
 function hashOf(line: Buffer): string {
   return createHash('sha256').update(line).digest('hex')
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  // Windows cannot open directories; there the entry is durable with the file.
-  if (process.platform === 'win32') return
-  const handle = await open(directory, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 function unreadable(file: string, error: unknown): AppError {

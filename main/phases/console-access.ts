@@ -7,6 +7,7 @@ import type { Dialler, Endpoint } from '../network/dialler.ts'
 import { createSystemConsoleClient, type SystemConsoleClient } from '../palette/index.ts'
 import type { SecretStore } from '../secrets/index.ts'
 import type { Identity, IdentityStore } from '../storage/identity-store.ts'
+import { pinIdentity } from './pin-identity.ts'
 import { logIn, plannedCredentials, type Credential } from './credentials.ts'
 
 /** Id of the phase and key of the change that replaces the console's initial password. */
@@ -114,16 +115,8 @@ export class ConsoleAccess {
     return identityOfCertificate(certificate, new Date().toISOString())
   }
 
-  async #pin(context: PhaseContext<unknown>, identity: Identity): Promise<void> {
-    const { endpoint } = this
-    await this.#options.identities.pin('tls', endpoint, identity)
-    await context.report({
-      type: 'identity-pinned',
-      kind: 'tls',
-      endpoint: `${endpoint.host}:${String(endpoint.port)}`,
-      algorithm: identity.algorithm,
-      fingerprint: identity.fingerprint,
-    })
+  #pin(context: PhaseContext<unknown>, identity: Identity): Promise<void> {
+    return pinIdentity(context, this.#options.identities, 'tls', this.endpoint, identity)
   }
 
   #createClient(identity: Identity): SystemConsoleClient {

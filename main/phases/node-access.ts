@@ -8,6 +8,7 @@ import type { Dialler, Endpoint } from '../network/dialler.ts'
 import type { SecretStore } from '../secrets/index.ts'
 import { connectSsh, readHostKey, type SshConnection } from '../ssh/index.ts'
 import type { Identity, IdentityStore } from '../storage/identity-store.ts'
+import { pinIdentity } from './pin-identity.ts'
 import { logIn, plannedCredentials, type Credential } from './credentials.ts'
 
 /** Id of the phase and key of the change that replaces a node's initial password. */
@@ -209,14 +210,7 @@ export class NodeAccess {
     }
     const seen = await readHostKey(endpoint, { dialler, signal: context.signal, node: node.name })
     const identity: Identity = { ...seen, firstSeen: new Date().toISOString() }
-    await identities.pin('ssh', endpoint, identity)
-    await context.report({
-      type: 'identity-pinned',
-      kind: 'ssh',
-      endpoint: textOf(endpoint),
-      algorithm: identity.algorithm,
-      fingerprint: identity.fingerprint,
-    })
+    await pinIdentity(context, identities, 'ssh', endpoint, identity)
     return identity
   }
 
@@ -235,14 +229,7 @@ export class NodeAccess {
           throw this.#identityChanged(node, endpoint, known, seen)
         }
         if (identities.get('tls', endpoint) === undefined) {
-          await identities.pin('tls', endpoint, seen)
-          await context.report({
-            type: 'identity-pinned',
-            kind: 'tls',
-            endpoint: textOf(endpoint),
-            algorithm: seen.algorithm,
-            fingerprint: seen.fingerprint,
-          })
+          await pinIdentity(context, identities, 'tls', endpoint, seen)
         }
         return { endpoint, pin: pinOf(seen) }
       } catch (error) {

@@ -8,6 +8,7 @@ import { armor, Decrypter, Encrypter } from 'age-encryption'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { AppError } from '../../shared/errors/index.ts'
+import { writeFileAtomically } from '../storage/atomic-file.ts'
 
 /**
  * The vault: one age file (https://age-encryption.org/v1, scrypt recipient, armored) with a JSON map from name to
@@ -186,34 +187,10 @@ async function readIfThere(file: string): Promise<Buffer | undefined> {
   }
 }
 
-/** The file is the old or the new one at any moment, also after a power cut. Mode 0600. */
 async function writeAtomically(file: string, bytes: Buffer): Promise<void> {
-  const temporary = `${file}.${randomUUID()}.tmp`
-  try {
-    const handle = await open(temporary, 'wx', 0o600)
-    try {
-      await handle.writeFile(bytes)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await rename(temporary, file)
-    await syncFolder(dirname(file))
-  } catch (error) {
-    await rm(temporary, { force: true })
+  await writeFileAtomically(file, bytes).catch((error: unknown) => {
     throw unreadable(file, error)
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  // Windows cannot open folders; its rename is durable with the file system's journal.
-  if (process.platform === 'win32') return
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+  })
 }
 
 async function withLock<Result>(file: string, act: () => Promise<Result>): Promise<Result> {

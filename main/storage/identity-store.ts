@@ -1,8 +1,9 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import { AppError } from '../../shared/errors/index.ts'
 import type { Endpoint } from '../network/dialler.ts'
+import { writeFileAtomically } from './atomic-file.ts'
 
 /** How a server proved who it is: by an SSH host key or by a TLS certificate. */
 export type IdentityKind = 'ssh' | 'tls'
@@ -131,20 +132,10 @@ async function readStore(file: string): Promise<Map<string, StoredIdentity>> {
 
 async function writeStore(file: string, identities: Map<string, StoredIdentity>): Promise<void> {
   const content: IdentityFile = { version: 1, identities: [...identities.values()] }
-  const temporary = `${file}.${String(process.pid)}.tmp`
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-    const handle = await open(temporary, 'w', 0o600)
-    try {
-      await handle.writeFile(`${JSON.stringify(content, undefined, 2)}\n`)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await rename(temporary, file)
-    await syncFolder(dirname(file))
+    await writeFileAtomically(file, `${JSON.stringify(content, undefined, 2)}\n`)
   } catch (error) {
-    await rm(temporary, { force: true })
     throw new AppError({
       code: 'IDENTITY_STORE_NOT_WRITTEN',
       title: 'The known identities of the servers could not be saved.',
@@ -152,17 +143,6 @@ async function writeStore(file: string, identities: Map<string, StoredIdentity>)
       remedies: ['Free disk space or correct the permissions of the folder, then start again.'],
       cause: error,
     })
-  }
-}
-
-/** Makes the rename itself durable. Windows has no such call for folders. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 
