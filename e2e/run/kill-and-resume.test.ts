@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { RunEvent } from '../../shared/events/index.ts'
 import {
@@ -118,7 +120,18 @@ async function expectResumes(site: TestSite): Promise<readonly RunEvent[]> {
   await expectInstalledOnce(site)
   expect(site.lab.report()).toMatchObject({ passwordChanges: 4, linksCompleted: 2 })
   expect(await site.journals()).toHaveLength(1)
+  await expectOwnRegistryAuthority(site)
   return readEvents(site)
+}
+
+/** Every process makes a certificate for the registry: the authority in the run folder is the one of the cluster. */
+async function expectOwnRegistryAuthority(site: TestSite): Promise<void> {
+  const posted = site.exchanges.find(
+    ({ method, path }) => method === 'POST' && path === '/v1/edge-mgmt/cluster',
+  )
+  const [journal] = await site.journals()
+  const authority = await readFile(join(dirname(journal ?? ''), 'registry-ca.pem'))
+  expect(JSON.stringify(posted?.requestBody)).toContain(authority.toString('base64'))
 }
 
 test('an undisturbed run does exactly the acts that are interrupted below', { timeout: 60_000 }, () =>

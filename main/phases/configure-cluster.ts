@@ -1,6 +1,4 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { AppError } from '../../shared/errors/index.ts'
 import { buildClusterConfiguration, type ClusterHost } from '../appliance/cluster-configuration.ts'
 import type { ArchiveDetails, ClusterConfiguration } from '../appliance/index.ts'
@@ -18,6 +16,8 @@ import { finalAddressOf, finalHostNameOf, leaderOf, vipOf, type Site, type SiteC
 export interface PreparedCluster {
   readonly configuration: ClusterConfiguration
   readonly summary: FilledVariables['summary']
+  /** PEM of the authority that was made for the registry's certificate; absent when the plan brings its own. */
+  readonly registryAuthority: string | undefined
 }
 
 /** Fills in the appliance's own form from the plan and lets the appliance check it. Alters nothing. */
@@ -31,7 +31,8 @@ export const configureCluster = sitePhase<Site, ArchiveDetails | undefined>({
   apply: async (context, details) => {
     if (details === undefined) return
     const { plan } = context.services
-    const filled = fillProfileVariables(details, plan, await readProfileSecrets(context, details))
+    const secrets = await readProfileSecrets(context, details)
+    const filled = fillProfileVariables(details, plan, secrets)
     if (filled.problems.length > 0) {
       throw new AppError({
         code: 'PROFILE_MISMATCH',
@@ -48,7 +49,11 @@ export const configureCluster = sitePhase<Site, ArchiveDetails | undefined>({
       hosts: hostsOf(context),
     })
     await letApplianceValidate(context, configuration, filled)
-    context.services.prepared = { configuration, summary: filled.summary }
+    context.services.prepared = {
+      configuration,
+      summary: filled.summary,
+      registryAuthority: secrets.madeAuthority,
+    }
   },
 })
 
@@ -121,7 +126,18 @@ async function letApplianceValidate(
   )
 }
 
-async function readProfileSecrets(context: SiteContext, details: ArchiveDetails): Promise<ProfileSecrets> {
+interface RegistryCertificate extends Pick<
+  ProfileSecrets,
+  'registryCaCert' | 'registryCert' | 'registryKey'
+> {
+  /** PEM */
+  readonly madeAuthority?: string
+}
+
+async function readProfileSecrets(
+  context: SiteContext,
+  details: ArchiveDetails,
+): Promise<ProfileSecrets & RegistryCertificate> {
   const { plan, secrets } = context.services
   const { registry, ubuntuProToken } = plan.cluster
   const resolve = (reference: typeof ubuntuProToken, field: string) =>
@@ -147,7 +163,7 @@ async function readSecretVariables({ services }: SiteContext): Promise<Record<st
 async function readRegistryCertificate(
   context: SiteContext,
   details: ArchiveDetails,
-): Promise<Pick<ProfileSecrets, 'registryCaCert' | 'registryCert' | 'registryKey'>> {
+): Promise<RegistryCertificate> {
   const { services } = context
   const { registry } = services.plan.cluster
   const read = async (file: string | null) =>
@@ -168,13 +184,12 @@ async function readRegistryCertificate(
   // Loaded only by those who need it: the library is large.
   const { makeRegistryCertificate } = await import('../certificates/registry-certificate.ts')
   const made = await makeRegistryCertificate([...new Set(names)], context.clock.now())
-  const file = join(services.runFolder, 'registry-ca.pem')
-  await writeFile(file, made.caPem)
   context.evidence(
     'A certificate for the registry was made',
-    `for ${names.join(', ')}, until ${made.validTo}; its authority is in ${file}`,
+    `for ${names.join(', ')}, until ${made.validTo}`,
   )
   return {
+    madeAuthority: made.caPem,
     registryCaCert: base64OfPem(made.caPem),
     registryCert: base64OfPem(made.certificatePem),
     registryKey: base64OfPem(made.keyPem),

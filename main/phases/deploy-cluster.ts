@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { AppError } from '../../shared/errors/index.ts'
 import { differencesOfCluster } from '../appliance/cluster-configuration.ts'
 import type { ClusterConfiguration } from '../appliance/index.ts'
@@ -39,6 +41,7 @@ export const deployCluster = sitePhase<Site, Facts>({
     const { plan, prepared } = context.services
     await context.change(changeKey, describe(context), async (signal) => {
       if (prepared === undefined) throw new TypeError('The cluster is not prepared.')
+      await keepRegistryAuthority(context.services)
       const leader = await context.services.nodes.localApi(context, leaderOf(plan))
       await leader.createCluster(prepared.configuration, { signal }).catch(refusedIfAnswered)
     })
@@ -63,6 +66,15 @@ export const deployCluster = sitePhase<Site, Facts>({
     context.evidence('The cluster exists', nameOf(existing))
   },
 })
+
+/**
+ * Every process makes a new certificate for the registry; the authority that belongs to the cluster is that of the
+ * process which asked for it.
+ */
+async function keepRegistryAuthority({ prepared, runFolder }: Site): Promise<void> {
+  if (prepared?.registryAuthority === undefined) return
+  await writeFile(join(runFolder, 'registry-ca.pem'), prepared.registryAuthority)
+}
 
 async function readCluster(context: SiteContext): Promise<ClusterConfiguration | undefined> {
   const leader = await context.services.nodes.localApi(context, leaderOf(context.services.plan))

@@ -36,7 +36,7 @@ export const linkHosts = nodePhase<Site, Facts>({
         const token = await freshToken(context)
         if (token === undefined) return
         const follower = await services.nodes.localApi(context, node)
-        await follower.link(token.token, { signal })
+        await follower.link(token.token, { signal }).catch(anotherTokenIfExpired)
       })
     }
     await context.waitFor(
@@ -105,6 +105,25 @@ async function freshToken(context: SiteNodeContext): Promise<LinkToken | undefin
         : { kind: 'waiting', detail: `The link token expires in ${life} s; waiting for the next one` }
     },
   )
+}
+
+/** A token that expired on its way is refused like any bad request; the next attempt fetches a fresh one. */
+function anotherTokenIfExpired(error: unknown): never {
+  if (error instanceof AppError && error.code === 'REQUEST_REFUSED' && /token/i.test(error.detail)) {
+    throw new AppError({
+      code: 'LINK_FAILED',
+      title: `${error.node ?? 'The node'} did not accept the link token.`,
+      detail: error.detail,
+      remedies: [
+        'A token lives two minutes: compare the clocks of the nodes, then go on with --resume.',
+        'Open "Linked Edge Hosts" in the Local UI of the leader: does it generate tokens?',
+      ],
+      node: error.node,
+      isTransient: true,
+      cause: error,
+    })
+  }
+  throw error
 }
 
 /** Transient, because a token may have expired on its way: the next attempt fetches another one. */

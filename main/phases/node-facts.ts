@@ -64,9 +64,10 @@ export async function readNodeFacts(context: SiteNodeContext): Promise<NodeFacts
   return { node, uid, edgeHost, settings, clusterName, ssh }
 }
 
+/** The definition is on the host that created the cluster only; its members know the details. */
 async function clusterNameOf(client: LocalApiClient, signal: AbortSignal): Promise<string | undefined> {
-  const cluster = await client.cluster({ signal })
-  return cluster === undefined ? undefined : (cluster.metadata.name ?? '(without a name)')
+  const cluster = (await client.cluster({ signal })) ?? (await client.clusterDetails({ signal }))
+  return cluster === undefined ? undefined : (cluster.metadata?.name ?? '(without a name)')
 }
 
 async function readSshFacts(connection: SshConnection, signal: AbortSignal): Promise<SshFacts> {
