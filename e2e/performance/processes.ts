@@ -15,7 +15,7 @@ const peakReporter = join(import.meta.dirname, 'report-peak.ts')
 export interface Workplace {
   readonly folder: string
   /** Starts `landfall` with these arguments. */
-  landfall(...args: readonly string[]): Landfall
+  readonly landfall: (...args: readonly string[]) => Landfall
   /** Ends what still runs and removes everything. */
   clear(): Promise<void>
 }
