@@ -3,6 +3,7 @@ import process from 'node:process'
 import { AppError } from '../../shared/errors/index.ts'
 import { planTemplate, readPlan, type Plan } from '../../shared/plan/index.ts'
 import { exitCodes } from './exit-codes.ts'
+import { ownCommand } from './own-command.ts'
 import { loadPlan } from './plan-file.ts'
 import { startPracticeLab } from './practice.ts'
 
@@ -83,7 +84,7 @@ function formatTable(
     ...rows,
     ...(request.describe === undefined
       ? []
-      : [`Install it from another terminal: landfall run ${planFile} --lab-at ${request.describe}`]),
+      : [`Install it from another terminal: ${ownCommand()} run ${planFile} --lab-at ${request.describe}`]),
     'Ctrl-C ends the lab.',
     '',
   ].join('\n')

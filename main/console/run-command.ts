@@ -18,6 +18,7 @@ import { digestOf, SiteFolder, stateFolder, type RunFolder } from '../storage/si
 import { isStartConfirmed } from './confirm-start.ts'
 import { exitCodes } from './exit-codes.ts'
 import { openSite } from './open-site.ts'
+import { ownCommand } from './own-command.ts'
 import { reportFailure } from './report-failure.ts'
 import { changedPaths, refuseFrozenChanges } from './plan-changes.ts'
 import { formatProblem, loadPlan, type LoadedPlan } from './plan-file.ts'
@@ -238,8 +239,11 @@ class PlanRun {
   }
 
   #resumeCommand(): string {
-    const lab = this.#request.labAt === undefined ? '' : ` --lab-at ${this.#request.labAt}`
-    return `landfall run ${this.#request.planFile} --resume${lab}`
+    const { planFile, lab, labAt } = this.#request
+    const run = `${ownCommand()} run ${planFile}`
+    // A lab in this process ends with it: there is nothing to go on with.
+    if (lab) return `${run} --lab (begins anew, because the practice lab ended with this command)`
+    return `${run} --resume${labAt === undefined ? '' : ` --lab-at ${labAt}`}`
   }
 
   #footnotes(opened: OpenedRun, report: LabReport | undefined, wallSeconds: number): string[] {
