@@ -22,7 +22,7 @@ type Verdict = Pick<CheckResult, 'state' | 'measured'>
 
 /** The checks of single nodes and of all nodes together that need nothing but their facts. */
 export function checkNodes(plan: Plan, facts: readonly NodeFacts[]): CheckResult[] {
-  return [...facts.flatMap((node) => checkNode(plan, node)), ...checkFleet(facts)]
+  return [...facts.flatMap((node) => checkNode(plan, node)), ...checkFleet(plan, facts)]
 }
 
 function checkNode(plan: Plan, facts: NodeFacts): CheckResult[] {
@@ -103,11 +103,11 @@ function checkNode(plan: Plan, facts: NodeFacts): CheckResult[] {
         id: 'node.arch',
         severity: 'block',
         title: 'Processor architecture fits the pool',
-        threshold: plan.cluster.pools.controlPlane.architecture,
+        threshold: architectureOf(plan, node),
         evidence: fromApi,
         remedy: 'Correct the architecture of the pool, or use another node.',
       },
-      equal(hardware?.archType, plan.cluster.pools.controlPlane.architecture),
+      equal(hardware?.archType, architectureOf(plan, node)),
     ),
     check(
       {
@@ -160,8 +160,12 @@ function checkNode(plan: Plan, facts: NodeFacts): CheckResult[] {
   ]
 }
 
-/** What must differ, or be the same, between nodes. */
-function checkFleet(facts: readonly NodeFacts[]): CheckResult[] {
+/** What must differ, or be the same, between nodes. Passes only when every node of the plan told what is compared. */
+function checkFleet(plan: Plan, facts: readonly NodeFacts[]): CheckResult[] {
+  const untold = (values: (facts: NodeFacts) => readonly string[]): string[] => {
+    const told = new Set(facts.filter((node) => values(node).length > 0).map(({ node }) => node.name))
+    return plan.nodes.map((node) => node.name).filter((name) => !told.has(name))
+  }
   const unique = (
     id: string,
     title: string,
@@ -170,25 +174,35 @@ function checkFleet(facts: readonly NodeFacts[]): CheckResult[] {
   ): CheckResult => {
     const owners = new Map<string, string[]>()
     for (const node of facts) {
-      for (const value of values(node)) owners.set(value, [...(owners.get(value) ?? []), node.node.name])
+      // Once a node: the interfaces of a bond, and its VLANs, share an address rightly.
+      for (const value of new Set(values(node)))
+        owners.set(value, [...(owners.get(value) ?? []), node.node.name])
     }
     const shared = [...owners].filter(([, nodes]) => nodes.length > 1)
+    const unknown = untold(values)
     return {
       id,
       target: 'all nodes',
       severity: 'block',
       title,
-      state: shared.length === 0 ? 'pass' : 'fail',
-      measured:
-        shared.length === 0
-          ? 'all different'
-          : shared.map(([value, nodes]) => `${nodes.join(' and ')} have ${value}`).join('; '),
+      ...(shared.length > 0
+        ? {
+            state: 'fail',
+            measured: shared.map(([value, nodes]) => `${nodes.join(' and ')} have ${value}`).join('; '),
+          }
+        : unknown.length > 0
+          ? { state: 'could-not-run', measured: `not known of ${unknown.join(', ')}` }
+          : { state: 'pass', measured: 'all different' }),
       threshold: 'all different',
       evidence: 'GET /v1/edge-mgmt/edgehosts/current',
       remedy,
     }
   }
-  const versions = new Set(facts.map((node) => node.edgeHost.status?.agentVersion ?? 'unknown'))
+  const versions = new Set(facts.flatMap(agentVersion))
+  const measuredVersions = [
+    ...facts.flatMap((node) => agentVersion(node).map((version) => `${node.node.name}: ${version}`)),
+    ...untold(agentVersion).map((name) => `${name}: unknown`),
+  ]
   return [
     unique(
       'node.uid-unique',
@@ -199,7 +213,7 @@ function checkFleet(facts: readonly NodeFacts[]): CheckResult[] {
     unique(
       'node.mac-unique',
       'Every network interface has a MAC address of its own',
-      (node) => (node.edgeHost.spec?.networkInfo ?? []).flatMap((nic) => nic.macAddr?.toLowerCase() ?? []),
+      macAddresses,
       'Give each machine its own MAC addresses.',
     ),
     {
@@ -207,20 +221,35 @@ function checkFleet(facts: readonly NodeFacts[]): CheckResult[] {
       target: 'all nodes',
       severity: 'block',
       title: 'All nodes run the same version of the agent',
-      state:
-        versions.size <= 1 && !versions.has('unknown')
-          ? 'pass'
-          : versions.has('unknown')
-            ? 'could-not-run'
-            : 'fail',
-      measured: facts
-        .map((node) => `${node.node.name}: ${node.edgeHost.status?.agentVersion ?? 'unknown'}`)
-        .join(', '),
+      state: versions.size > 1 ? 'fail' : untold(agentVersion).length > 0 ? 'could-not-run' : 'pass',
+      measured: measuredVersions.join(', '),
       threshold: 'one version',
       evidence: 'GET /v1/edge-mgmt/edgehosts/current',
       remedy: 'Install all nodes from the same ISO.',
     },
   ]
+}
+
+function agentVersion({ edgeHost }: NodeFacts): string[] {
+  const version = edgeHost.status?.agentVersion
+  return version === undefined || version === '' ? [] : [version]
+}
+
+/** Not of a machine: the loopback interface, and what Calico gives to the interfaces of all pods of every node. */
+const commonMacAddresses = new Set(['', '00:00:00:00:00:00', 'ee:ee:ee:ee:ee:ee'])
+
+/** Lower case. */
+function macAddresses({ edgeHost }: NodeFacts): string[] {
+  return (edgeHost.spec?.networkInfo ?? [])
+    .map((nic) => nic.macAddr?.toLowerCase() ?? '')
+    .filter((mac) => !commonMacAddresses.has(mac))
+}
+
+/** Architecture of the pool that the node is in. */
+function architectureOf(plan: Plan, node: NodeFacts['node']): string {
+  const { controlPlane, worker } = plan.cluster.pools
+  const isWorker = worker?.hosts.some((host) => host.node === node.name) ?? false
+  return isWorker && worker !== null ? worker.architecture : controlPlane.architecture
 }
 
 function managementMode({ settings }: NodeFacts): Verdict {
@@ -239,10 +268,12 @@ function expectedIdentity(node: NodeFacts['node']): string {
   return parts.join(', ')
 }
 
-function identity({ node, uid, edgeHost }: NodeFacts): Verdict {
-  const nics = edgeHost.spec?.networkInfo ?? []
-  const addresses = nics.flatMap((nic) => withoutPrefix(nic.ip) ?? [])
-  const macs = nics.flatMap((nic) => nic.macAddr?.toLowerCase() ?? [])
+function identity(facts: NodeFacts): Verdict {
+  const { node, uid, edgeHost } = facts
+  const addresses = (edgeHost.spec?.networkInfo ?? [])
+    .map((nic) => nic.ip?.split('/')[0] ?? '')
+    .filter((address) => address !== '')
+  const macs = macAddresses(facts)
   const measured = `edge host ${uid}, addresses ${addresses.join(' ') || 'none'}, MAC addresses ${macs.join(' ') || 'none'}`
   if (addresses.length === 0) return { state: 'could-not-run', measured }
   const hasAddress =
@@ -279,8 +310,8 @@ function storageDisk(plan: Plan, facts: NodeFacts): Verdict {
     }
   }
   const mounts = mountsOf(disk)
-  // Once the cluster is there, the drive is in use by the cluster itself.
-  if (mounts.length > 0 && facts.clusterName === undefined) {
+  // Once this plan's cluster is there, the drive is in use by the cluster itself.
+  if (mounts.length > 0 && facts.clusterName !== plan.cluster.name) {
     return { state: 'fail', measured: `in use: ${mounts.join(' ')}` }
   }
   return atLeast(Math.floor(disk.size / gigabyte), minimumOf(plan).storageDiskGigabytes, ' GB')
@@ -331,8 +362,4 @@ function atLeast(value: number | undefined, least: number, unit: string): Verdic
 function equal(value: string | undefined, wanted: string): Verdict {
   if (value === undefined) return { state: 'could-not-run', measured: 'not told' }
   return { state: value === wanted ? 'pass' : 'fail', measured: value }
-}
-
-function withoutPrefix(address: string | undefined): string | undefined {
-  return address?.split('/')[0]
 }

@@ -38,7 +38,8 @@ async function diskFree(folder: string): Promise<CheckResult> {
     return {
       ...base,
       state: free >= 2 * gigabyte ? 'pass' : 'fail',
-      measured: `${(free / gigabyte).toFixed(1)} GB free`,
+      // Rounded down: what is not enough must not look as if it were.
+      measured: `${(Math.floor((free / gigabyte) * 10) / 10).toFixed(1)} GB free`,
     }
   } catch (error) {
     return { ...base, state: 'could-not-run', measured: messageOf(error) }
