@@ -196,6 +196,13 @@ export class NodeAccess {
       if (error instanceof AppError && error.code === 'SSH_LOGIN_REFUSED') {
         return { kind: 'closed', reason: error.detail === '' ? error.title : error.detail }
       }
+      if (error instanceof AppError && error.code === 'SSH_IDENTITY_CHANGED') {
+        throw new AppError({
+          ...error.toData(),
+          remedies: identityRemedies(node),
+          cause: error,
+        })
+      }
       throw error
     }
   }
@@ -259,10 +266,7 @@ export class NodeAccess {
       code: 'TLS_IDENTITY_CHANGED',
       title: `${textOf(endpoint)} presents another certificate than before.`,
       detail: `Pinned on ${known.firstSeen}: ${known.fingerprint}. Now: ${seen.fingerprint}. Nothing was sent.`,
-      remedies: [
-        `If ${node.name} was installed again, forget its identity: landfall identity forget PLAN ${node.name}.`,
-        'Otherwise another machine has this address: find out which, before anything is sent to it.',
-      ],
+      remedies: identityRemedies(node),
       node: node.name,
     })
   }
@@ -290,6 +294,13 @@ export class NodeAccess {
 
 function pinOf(identity: Identity): CertificatePin {
   return { fingerprint: identity.fingerprint, certificatePem: identity.certificatePem ?? '' }
+}
+
+function identityRemedies(node: PlanNode): string[] {
+  return [
+    `If ${node.name} was installed again, forget its identity: landfall identity forget PLAN ${node.name}.`,
+    'Otherwise another machine has this address: find out which, before anything is sent to it.',
+  ]
 }
 
 function textOf(endpoint: Endpoint): string {
