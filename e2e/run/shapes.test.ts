@@ -123,6 +123,12 @@ describe.concurrent('shapes of a site', { timeout }, () => {
 
   test('an external registry', () => {
     const plan = planWith({
+      appliance: { variant: 'C', packs: ['pack.tar.zst'] },
+      access: {
+        user: 'operator',
+        initialPassword: { env: 'NODE_PASSWORD' },
+        newPassword: { generate: 'node' },
+      },
       cluster: {
         ...threeNodes().cluster,
         registry: {
@@ -135,7 +141,8 @@ describe.concurrent('shapes of a site', { timeout }, () => {
         },
       },
     })
-    return withSite({ plan }, async (site) => {
+    return withSite({ plan, initialNodePassword: 'First-Password-1' }, async (site) => {
+      site.env['NODE_PASSWORD'] = 'First-Password-1'
       await writeFile(join(site.folder, 'ca.pem'), site.lab.snapshot().nodes[0]?.certificate ?? '')
       await expectInstalls(site, plan)
       expect(JSON.stringify(clusterOf(site))).toMatch(/registry\.example\.com/)
@@ -186,10 +193,12 @@ describe.concurrent('generations of the procedure', { timeout }, () => {
       site.env['NODE_PASSWORD'] = 'First-Password-1'
       await writeFile(join(site.folder, 'bundle.tar.zst'), zstdCompressSync(randomBytes(300_000)))
       await writeFile(join(site.folder, 'bundle.sig.bin'), randomBytes(256))
+      // Such an appliance takes no pack without its signature either.
+      await writeFile(join(site.folder, 'pack.tar.zst.sig.bin'), randomBytes(256))
       const events = await expectInstalls(site, plan)
       const [leader] = site.lab.snapshot().nodes
       expect(leader?.uploads.map(({ fileName }) => fileName)).toEqual(['bundle.tar.zst', 'pack.tar.zst'])
-      expect(leader?.uploads[0]?.signature).toMatch(/^[0-9a-f]{512}$/)
+      for (const { signature } of leader?.uploads ?? []) expect(signature).toMatch(/^[0-9a-f]{512}$/)
       const finished = (phase: string) =>
         events.findIndex((event) => event.type === 'phase-finished' && event.phase === phase)
       expect(finished('upload-content')).toBeGreaterThan(-1)

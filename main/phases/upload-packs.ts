@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { AppError } from '../../shared/errors/index.ts'
 import type { RegistryContent } from '../appliance/index.ts'
@@ -46,7 +47,8 @@ export const uploadPacks = sitePhase<Site, Facts>({
   apply: async (context, { files, present }) => {
     const missing = files.filter((file) => !present.has(file.name))
     for (const [index, file] of missing.entries()) {
-      await uploadVerified(context, file, undefined, (fraction) => {
+      const signature = context.mode === 'apply' ? await signatureBeside(file) : undefined
+      await uploadVerified(context, file, signature, (fraction) => {
         context.progress(
           `Uploading ${file.name} (${index + 1} of ${missing.length})`,
           ((index + fraction) / missing.length) * 0.95,
@@ -73,6 +75,26 @@ export const uploadPacks = sitePhase<Site, Facts>({
     )
   },
 })
+
+/**
+ * The detached signature of a pack as hexadecimal text, when it lies beside the pack as the vendor names it. Images with
+ * a public key (generation D) take nothing without one (palette.md §7.3.2); those without a key refuse one.
+ */
+async function signatureBeside(file: ContentFile): Promise<string | undefined> {
+  const path = `${file.path}.sig.bin`
+  try {
+    return (await readFile(path)).toString('hex')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw new AppError({
+      code: 'FILE_UNREADABLE',
+      title: `The signature of ${file.name} cannot be read.`,
+      detail: error instanceof Error ? error.message : String(error),
+      remedies: [`Make ${path} readable, then go on with --resume.`],
+      cause: error,
+    })
+  }
+}
 
 async function gatherPacks(context: SiteContext): Promise<Facts> {
   const { services, signal } = context
