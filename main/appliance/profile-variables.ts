@@ -27,6 +27,8 @@ interface VariableRule {
   value(plan: Plan, secrets: ProfileSecrets): string | undefined
   /** True where the plan itself brings a value that the appliance may not offer; otherwise a missing variable matters. */
   readonly isOptionalHere?: boolean
+  /** The value is a secret, whether the appliance marks its variable as sensitive or not. */
+  readonly isSecret?: boolean
 }
 
 const rules: readonly VariableRule[] = [
@@ -36,6 +38,7 @@ const rules: readonly VariableRule[] = [
     option: 'cluster.ubuntuProToken',
     labels: ['Ubuntu Pro Token'],
     value: (_plan, secrets) => secrets.ubuntuProToken,
+    isSecret: true,
   },
   {
     option: 'cluster.storagePoolDrive',
@@ -87,6 +90,7 @@ const rules: readonly VariableRule[] = [
     labels: ['OCI Pack Registry Password', 'Registry Password'],
     names: ['registry.password'],
     value: (_plan, secrets) => secrets.registryPassword,
+    isSecret: true,
   },
   {
     option: 'cluster.registry.caCert',
@@ -105,6 +109,7 @@ const rules: readonly VariableRule[] = [
     labels: ['Registry Private Cert Key'],
     value: (_plan, secrets) => secrets.registryKey,
     isOptionalHere: true,
+    isSecret: true,
   },
   {
     option: 'cluster.registry.storageSize',
@@ -125,6 +130,7 @@ const rules: readonly VariableRule[] = [
     option: 'cluster.registry.imagePullSecret',
     labels: ['Image pull secret'],
     value: (_plan, secrets) => secrets.imagePullSecret,
+    isSecret: true,
   },
 ]
 
@@ -154,7 +160,8 @@ export function fillProfileVariables(
       const label = variable.displayName ?? variable.name
       const rule = ruleFor(variable)
       if (rule !== undefined) usedRules.add(rule)
-      const explicit = secrets.variables?.[variable.name] ?? plan.cluster.variables[variable.name]
+      const secret = ownValue(secrets.variables ?? {}, variable.name)
+      const explicit = secret ?? ownValue(plan.cluster.variables, variable.name)
       if (explicit !== undefined) usedNames.add(variable.name)
       // The appliance shows an unset value as an empty one; its default counts then.
       const value = firstFilled(explicit, rule?.value(plan, secrets), variable.value, variable.defaultValue)
@@ -163,7 +170,7 @@ export function fillProfileVariables(
         problems.push(`The appliance requires "${label}" and the plan gives no value: set ${where}.`)
       }
       values.push({ name: variable.name, profileUid: profile.profileUid ?? '', value })
-      const isSecret = variable.isSensitive === true || secrets.variables?.[variable.name] !== undefined
+      const isSecret = variable.isSensitive === true || rule?.isSecret === true || secret !== undefined
       const isShown = !isSecret && variable.hidden !== true && value !== ''
       // A certificate in Base64 tells nobody anything.
       if (isShown) summary.push({ label, value: value.length > 80 ? `(${value.length} characters)` : value })
@@ -197,6 +204,11 @@ function ruleFor(variable: ProfileVariable): VariableRule | undefined {
       (rule.names?.includes(variable.name) ?? false) ||
       rule.labels.some((candidate) => normalise(candidate) === label),
   )
+}
+
+/** The appliance chooses the names: one may be a word that every object inherits something under. */
+function ownValue(record: Readonly<Record<string, string>>, name: string): string | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined
 }
 
 function firstFilled(...values: readonly (string | undefined)[]): string {

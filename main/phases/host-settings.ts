@@ -39,16 +39,21 @@ export function interfaceDifferences(nic: NetworkInterface, wanted: NetworkInter
   const differences: string[] = []
   const compare = (what: string, current: string | undefined, target: string | undefined) => {
     if (target !== undefined && current !== target)
-      differences.push(`${what} ${current ?? 'unset'} → ${target}`)
+      differences.push(`${what} ${orUnset(current)} → ${target}`)
   }
-  compare('addressing', nic.type, wanted.type)
+  compare('addressing', nic.type?.toLowerCase(), wanted.type)
   compare('address', addressOf(nic.ip), wanted.ip)
   compare('mask', maskOf(nic), wanted.subnet)
   compare('gateway', nic.gateway, wanted.gateway)
-  compare('DNS', nic.nameservers.join(' ') || undefined, wanted.nameservers?.join(' '))
+  compare('DNS', nic.nameservers.join(' '), wanted.nameservers?.join(' '))
   compare('MTU', nic.mtu?.toString(), wanted.mtu?.toString())
   compare('VLAN', nic.vlanID, wanted.vlanID)
   return differences
+}
+
+/** The agent tells what is not set as nothing or as an empty text. */
+function orUnset(value: string | undefined): string {
+  return value === undefined || value === '' ? 'unset' : value
 }
 
 /** Dotted mask of a plan's mask, or of the site's network. */
@@ -102,13 +107,13 @@ export function wantedProxy(plan: Plan, caCerts: readonly string[]): Partial<Hos
 export function proxyDifferences(current: HostConfigurations, wanted: Partial<HostConfigurations>): string[] {
   const differences: string[] = []
   const compare = (what: string, left: string | undefined, right: string | undefined) => {
-    if ((left ?? '') !== (right ?? ''))
-      differences.push(`${what} ${left === '' ? 'unset' : (left ?? 'unset')} → ${right ?? ''}`)
+    if ((left ?? '') !== (right ?? '')) differences.push(`${what} ${orUnset(left)} → ${orUnset(right)}`)
   }
   compare('HTTP proxy', current.httpProxy, wanted.httpProxy)
   compare('HTTPS proxy', current.httpsProxy, wanted.httpsProxy)
   compare('no proxy for', current.noProxy, wanted.noProxy)
   const missing = (wanted.caCerts ?? []).filter((certificate) => !current.caCerts.includes(certificate))
-  if (missing.length > 0) differences.push(`${missing.length} CA certificates added`)
+  if (missing.length > 0)
+    differences.push(`${missing.length} CA certificate${missing.length === 1 ? '' : 's'} added`)
   return differences
 }

@@ -137,14 +137,16 @@ export function lifecycleProgress(lifecycle: LifecycleEvents): {
       .filter((condition) => condition.status?.toLowerCase() === 'true')
       .map((condition) => condition.type),
   )
+  const isTrue = ({ type }: { readonly type: string | undefined }) =>
+    type !== undefined && trueTypes.has(type)
   const ordered = lifecycle.expectedOrder
     .toSorted((left, right) => (left.order ?? 0) - (right.order ?? 0))
     .flatMap((category) =>
       category.conditionsOrder.toSorted((left, right) => (left.order ?? 0) - (right.order ?? 0)),
     )
-  const next = ordered.find((condition) => !trueTypes.has(condition.type))
+  const next = ordered.find((condition) => !isTrue(condition))
   return {
-    done: ordered.filter((condition) => trueTypes.has(condition.type)).length,
+    done: ordered.filter(isTrue).length,
     total: ordered.length,
     current: next === undefined ? undefined : (next.reasonLabel ?? next.typeLabel ?? next.type),
   }
