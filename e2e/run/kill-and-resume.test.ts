@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { base64OfPem } from '../../main/appliance/pem.ts'
 import type { RunEvent } from '../../shared/events/index.ts'
 import {
   expectDone,
@@ -21,7 +22,7 @@ const timeout = 400_000
 const nodes = ['n1', 'n2', 'n3']
 const followers = ['n2', 'n3']
 
-/** The lines before and after every act of the installation. */
+/** The lines before and after every act that is not simply repeated. */
 const actMoments: readonly EventMoment[] = [
   ...nodes.flatMap((node) => [
     ...changed('change-passwords', node, 'change-password'),
@@ -33,11 +34,12 @@ const actMoments: readonly EventMoment[] = [
   ...changed('upload-packs', undefined, 'upload pack.tar.zst'),
 ]
 
-/** The lines before and after every password that is tried. */
-const passwordMoments: readonly EventMoment[] = [
+/** The lines before and after every password that is tried, and every file that is set. */
+const furtherMoments: readonly EventMoment[] = [
   ...nodes.flatMap((node) => [
     ...tried('connect-nodes', node, 'initial'),
     ...tried('change-passwords', node, 'new'),
+    ...changed('configure-hosts', node, 'file /etc/systemd/timesyncd.conf.d/50-landfall.conf'),
   ]),
   ...tried('first-login', undefined, 'initial'),
   ...tried('first-login', undefined, 'new'),
@@ -131,7 +133,7 @@ async function expectOwnRegistryAuthority(site: TestSite): Promise<void> {
   )
   const [journal] = await site.journals()
   const authority = await readFile(join(dirname(journal ?? ''), 'registry-ca.pem'))
-  expect(JSON.stringify(posted?.requestBody)).toContain(authority.toString('base64'))
+  expect(JSON.stringify(posted?.requestBody)).toContain(base64OfPem(authority.toString()))
 }
 
 test('an undisturbed run does exactly the acts that are interrupted below', { timeout: 60_000 }, () =>
@@ -139,7 +141,7 @@ test('an undisturbed run does exactly the acts that are interrupted below', { ti
     const events = await expectDone(site.run())
     await expectInstalledOnce(site)
     const acts = events.filter(({ type }) => /^(change-|credential-)/.test(type))
-    const moments = [...actMoments, ...passwordMoments]
+    const moments = [...actMoments, ...furtherMoments]
     expect(acts).toHaveLength(moments.length)
     for (const { event } of moments) expect(acts).toContainEqual(expect.objectContaining(event))
     const [journal] = await site.journals()
@@ -150,7 +152,7 @@ test('an undisturbed run does exactly the acts that are interrupted below', { ti
 )
 
 describe.concurrent('killed right after a line became durable, a run goes on', { timeout }, () => {
-  for (const moment of [...actMoments, ...passwordMoments.filter(isChosen), ...otherMoments]) {
+  for (const moment of [...actMoments, ...furtherMoments.filter(isChosen), ...otherMoments]) {
     test(nameOf(moment), () =>
       withSite({}, async (site) => {
         await killAt(site, moment)
