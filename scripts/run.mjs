@@ -15,6 +15,8 @@ setupDependencies()
 
 const child = spawn(ownNode, [join(projectRoot, file), ...args], {
   stdio: 'inherit',
+  // Paths on the command line are relative to where the operator typed it, not to the project.
+  ...(file.endsWith('landfall.ts') && process.env.INIT_CWD !== undefined ? { cwd: process.env.INIT_CWD } : {}),
   // Node strips the types of each file once and keeps the result: the second start is twice as fast.
   env: { NODE_COMPILE_CACHE: join(projectRoot, 'node_modules', '.cache', 'landfall'), ...process.env },
 })

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -94,5 +95,29 @@ describe('files to upload', () => {
     expect((await stateOf('missing.zst'))?.state).toBe('fail')
     await mkdir(join(folder, 'folder.zst'))
     expect((await stateOf('folder.zst'))?.state).toBe('fail')
+  })
+})
+
+describe('the ISO file', () => {
+  const checkIso = async (sha256: string | null): Promise<CheckResult | undefined> => {
+    await writeFile(join(folder, 'palette.iso'), 'not really an image')
+    const plan: Plan = planWith(1)
+    const results = await checkWorkstation(
+      { ...plan, appliance: { ...plan.appliance, iso: 'palette.iso', sha256 } },
+      { stateFolder: folder, fileOfPlan: (path) => join(folder, path) },
+    )
+    return results.find((result) => result.id === 'media.sha256')
+  }
+
+  it('passes only when its digest is the published one', async () => {
+    const digest = createHash('sha256').update('not really an image').digest('hex')
+    expect(await checkIso(digest)).toMatchObject({ state: 'pass', severity: 'block' })
+    expect(await checkIso('0'.repeat(64))).toMatchObject({ state: 'fail', severity: 'block' })
+  })
+
+  it('without a published digest is no pass and asks for one', async () => {
+    const result = await checkIso(null)
+    expect(result).toMatchObject({ state: 'could-not-run', severity: 'warn' })
+    expect(result?.remedy).toContain('appliance.sha256')
   })
 })

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { open, stat, statfs } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { CheckResult } from '../../shared/checks/index.ts'
@@ -19,6 +21,9 @@ export async function checkWorkstation(
   return Promise.all([
     diskFree(places.stateFolder),
     ...files.map((file) => zstdFile(places.fileOfPlan(file))),
+    ...(plan.appliance.iso === null
+      ? []
+      : [isoDigest(places.fileOfPlan(plan.appliance.iso), plan.appliance.sha256)]),
   ])
 }
 
@@ -43,6 +48,34 @@ async function diskFree(folder: string): Promise<CheckResult> {
     }
   } catch (error) {
     return { ...base, state: 'could-not-run', measured: messageOf(error) }
+  }
+}
+
+/** The ISO from which the nodes were, or will be, booted is the one that was published. */
+async function isoDigest(path: string, published: string | null): Promise<CheckResult> {
+  const base = {
+    id: 'media.sha256',
+    target: basename(path),
+    severity: 'block' as const,
+    title: 'ISO file is the published one',
+    threshold: published === null ? 'the SHA-256 that the vendor publishes' : `SHA-256 ${published}`,
+    evidence: `read ${path}`,
+    remedy:
+      published === null
+        ? 'Write the published digest as appliance.sha256 in the plan.'
+        : 'Copy the file again from its source; do not boot a node from this one.',
+  }
+  try {
+    const hash = createHash('sha256')
+    const chunks = createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>
+    for await (const chunk of chunks) hash.update(chunk)
+    const digest = hash.digest('hex')
+    const measured = `SHA-256 ${digest}`
+    // Without a published digest there is nothing to compare with: that is no pass.
+    if (published === null) return { ...base, severity: 'warn', state: 'could-not-run', measured }
+    return { ...base, state: digest === published ? 'pass' : 'fail', measured }
+  } catch (error) {
+    return { ...base, state: 'fail', measured: messageOf(error) }
   }
 }
 

@@ -7,7 +7,7 @@ import type { Plan } from '../../shared/plan/index.ts'
  * with `--yes`, nobody is asked: then the command itself is the decision. Consent to destroy data is not asked for here;
  * it stands in the plan (`confirmErase`).
  */
-export async function isStartConfirmed(plan: Plan): Promise<boolean> {
+export async function isStartConfirmed(plan: Plan, signal: AbortSignal): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return true
   const nodes = plan.nodes.map((node) => `${node.name} (${node.address})`).join(', ')
   process.stderr.write(
@@ -16,8 +16,12 @@ export async function isStartConfirmed(plan: Plan): Promise<boolean> {
   )
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    const answer = await terminal.question('Begin? [y/N] ')
+    const answer = await terminal.question('Begin? [y/N] ', { signal })
     return /^y(es)?$/i.test(answer.trim())
+  } catch (error) {
+    // Ctrl-C, or a stop from elsewhere, is an answer: no.
+    if (error instanceof Error && error.name === 'AbortError') return false
+    throw error
   } finally {
     terminal.close()
   }

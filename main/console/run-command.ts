@@ -6,7 +6,7 @@ import type { RunEvent } from '../../shared/events/index.ts'
 import { planDigest } from '../../shared/plan/index.ts'
 import { StoppedByOperator } from '../engine/cancellation.ts'
 import { systemClock } from '../engine/clock.ts'
-import { createJournal, resumeJournal, type Journal } from '../engine/journal.ts'
+import { createJournal, readJournal, resumeJournal, type Journal } from '../engine/journal.ts'
 import { acquireLease, type Lease } from '../engine/lease.ts'
 import { executeRun, type RunResult } from '../engine/run.ts'
 import type { LabReport } from '../lab/index.ts'
@@ -75,7 +75,7 @@ class PlanRun {
   async execute(): Promise<number> {
     const { dryRun, resume, yes } = this.#request
     const isAsked = !dryRun && !resume && !yes && !this.#isPractice
-    if (isAsked && !(await isStartConfirmed(this.#loaded.plan))) {
+    if (isAsked && !(await isStartConfirmed(this.#loaded.plan, this.#stop))) {
       process.stderr.write('Nothing was begun.\n')
       return exitCodes.stopped
     }
@@ -183,6 +183,7 @@ class PlanRun {
         clock,
         ...(opened.journal === undefined ? {} : { journal: opened.journal }),
         ...(opened.earlier === undefined ? {} : { earlier: opened.earlier }),
+        ...(opened.earlierRun === undefined ? {} : { earlierRun: opened.earlierRun }),
         changedInputs: opened.changedInputs,
         signal: lease === undefined ? this.#stop : AbortSignal.any([this.#stop, lease.lost]),
         redact,
@@ -217,8 +218,9 @@ class PlanRun {
       return await this.#resumeRun(latest)
     }
     if (latest !== undefined && !this.#request.fresh) await refuseUnfinished(latest, this.#resumeCommand())
+    const earlierRun = latest === undefined ? [] : await eventsOf(latest)
     const run = await site.createRun(new Date(), this.#canonicalPlan)
-    return { run, journal: await createJournal(run.journalFile), changedInputs: [] }
+    return { run, journal: await createJournal(run.journalFile), earlierRun, changedInputs: [] }
   }
 
   async #resumeRun(run: RunFolder): Promise<OpenedRun> {
@@ -263,6 +265,8 @@ interface OpenedRun {
   readonly run: RunFolder
   readonly journal?: Journal
   readonly earlier?: readonly RunEvent[]
+  /** Events of another run before this one. */
+  readonly earlierRun?: readonly RunEvent[]
   readonly changedInputs: readonly string[]
 }
 
@@ -276,9 +280,14 @@ async function closeAll(
   await reporter.close()
 }
 
+/** What a run told, as far as its journal can be read; a journal that was altered tells nothing. */
+async function eventsOf(run: RunFolder): Promise<readonly RunEvent[]> {
+  const reading = readJournal(await readFile(run.journalFile))
+  return reading.kind === 'intact' ? reading.events : []
+}
+
 async function refuseUnfinished(latest: RunFolder, resumeCommand: string): Promise<void> {
-  const { journal, events } = await resumeJournal(latest.journalFile)
-  await journal.close()
+  const events = await eventsOf(latest)
   if (isDone(events)) return
   const last = events.findLast((event) => event.type === 'run-finished')
   throw new AppError({

@@ -14,6 +14,8 @@ export interface History {
     account: string,
     credential: CredentialName,
   ): CredentialTried['outcome'] | undefined
+  /** The credential that this account accepted last, as far as this workstation has seen. */
+  lastAccepted(node: string | undefined, account: string): CredentialName | undefined
   /** What was seen when this statement was last proven, in this run. */
   evidence(phase: string, node: string | undefined, statement: string): string | undefined
 }
@@ -22,6 +24,7 @@ export interface History {
 export class RunHistory implements History {
   readonly #changes = new Map<string, ChangeState>()
   readonly #credentials = new Map<string, CredentialTried['outcome']>()
+  readonly #accepted = new Map<string, CredentialName>()
   readonly #evidence = new Map<string, string>()
   readonly #redact: (text: string) => string
 
@@ -41,6 +44,7 @@ export class RunHistory implements History {
         break
       case 'credential-tried':
         this.#credentials.set(keyOf(event.node, event.account, event.credential), event.outcome)
+        this.noteEarlierRun(event)
         break
       case 'evidence':
         this.#evidence.set(keyOf(event.phase, event.node, event.statement), event.seen)
@@ -48,6 +52,12 @@ export class RunHistory implements History {
       default:
         break
     }
+  }
+
+  /** Takes in one event of another, earlier run of the same site: only which password was the right one counts. */
+  noteEarlierRun(event: RunEvent): void {
+    if (event.type !== 'credential-tried' || event.outcome !== 'accepted') return
+    this.#accepted.set(keyOf(event.node, event.account), event.credential)
   }
 
   change(phase: string, node: string | undefined, key: string): ChangeState {
@@ -60,6 +70,10 @@ export class RunHistory implements History {
     credential: CredentialName,
   ): CredentialTried['outcome'] | undefined {
     return this.#credentials.get(keyOf(node, this.#redact(account), credential))
+  }
+
+  lastAccepted(node: string | undefined, account: string): CredentialName | undefined {
+    return this.#accepted.get(keyOf(node, this.#redact(account)))
   }
 
   evidence(phase: string, node: string | undefined, statement: string): string | undefined {

@@ -29,6 +29,8 @@ export interface RunOptions<S> {
   readonly journal?: Journal
   /** Events of the earlier attempts; present when the run is resumed. */
   readonly earlier?: readonly RunEvent[]
+  /** Events of another, earlier run of this site; tells which passwords are in use. */
+  readonly earlierRun?: readonly RunEvent[]
   /** Paths of the plan that were changed since the run began. */
   readonly changedInputs?: readonly string[]
   /** After how many seconds a target is taken up again after a transient error; empty: not at all. Default 5, 15, 30, 60. */
@@ -68,6 +70,7 @@ class Run<S> {
   constructor(options: RunOptions<S>) {
     this.#options = options
     this.#history = new RunHistory(options.redact)
+    for (const event of options.earlierRun ?? []) this.#history.noteEarlierRun(event)
     this.#signal = AbortSignal.any([options.signal, this.#journalFailure.signal])
     this.#log = new EventLog({
       journal: options.journal,

@@ -86,18 +86,21 @@ export async function logIn<S>(attempts: LoginAttempts<S>): Promise<Credential> 
 }
 
 /**
- * What was accepted last, or what must be true if the change of the password took effect, comes first; what the journal
- * saw refused, or tried without an answer, comes last.
+ * What was accepted last (in an earlier run of this site, too), or what must be true if the change of the password took
+ * effect, comes first; what the journal saw refused, or tried without an answer, comes last.
  */
 function inLikelyOrder<S>(attempts: LoginAttempts<S>): Credential[] {
   const { context, node, account, passwordChange } = attempts
   const rank = (credential: Credential): number => {
     const last = context.history.credential(node, account, credential.name)
     if (passwordChange === 'done') return credential.name === 'new' ? 0 : 3
-    if (last === 'refused' || last === 'trying') return 2
-    if (passwordChange === 'unknown') return credential.name === 'new' ? 0 : 1
-    if (last === 'accepted') return 0
-    return 1
+    if (last === 'refused') return 2
+    if (passwordChange === 'unknown') {
+      if (last === 'trying') return 2
+      return credential.name === 'new' ? 0 : 1
+    }
+    if (context.history.lastAccepted(node, account) === credential.name) return 0
+    return last === 'trying' ? 2 : 1
   }
   return attempts.credentials.toSorted((left, right) => rank(left) - rank(right))
 }
