@@ -16,14 +16,15 @@ export function changedPaths(before: unknown, after: unknown, path = ''): string
 
 /**
  * Refuses changes of the plan that the site cannot follow any more: the cluster's definition once it was asked for,
- * addresses once hosts are linked (a linked host's address is fixed, palette.md §1.1 P7).
+ * addresses and the list of nodes once hosts are linked (a linked host's address is fixed, palette.md §1.1 P7; one that
+ * left the plan would stay linked).
  */
 export function refuseFrozenChanges(changed: readonly string[], events: readonly RunEvent[]): void {
   const begun = new Set(events.flatMap((event) => (event.type === 'change-started' ? [event.phase] : [])))
   const frozen = changed.filter(
     (path) =>
       (begun.has('deploy-cluster') && /^(cluster|site\.vip|site\.network|nodes)\b/.test(path)) ||
-      (begun.has('link-hosts') && /^(nodes\[\d+\]\.(address|nic|leader)|nodes$|site\.network)/.test(path)),
+      (begun.has('link-hosts') && /^(nodes\[\d+\](\.(address|nic|leader)\b|$)|site\.network)/.test(path)),
   )
   if (frozen.length === 0) return
   throw new AppError({

@@ -1,8 +1,7 @@
-import { open, readFile, stat } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import process from 'node:process'
 import { Command, Option } from 'commander'
 import {
-  MAX_PLAN_LENGTH,
   planTemplate,
   readPlan,
   showPlan,
@@ -12,6 +11,7 @@ import {
   type ReadPlanResult,
 } from '../../shared/plan/index.ts'
 import { exitCodes } from './exit-codes.ts'
+import { readPlanFile } from './plan-file.ts'
 
 const DEFAULT_FILE = 'plan.yaml'
 
@@ -153,39 +153,6 @@ async function handleShow(
     process.stdout.write(`# ${heading}\n${text}`)
   }
   process.exitCode = exitCodes.done
-}
-
-/** Reads and checks a file; one that cannot be read is a problem like any other, so that all files get their answer. */
-async function readPlanFile(file: string): Promise<ReadPlanResult> {
-  const refuse = (code: string, message: string, fix: string): ReadPlanResult => ({
-    ok: false,
-    problems: [{ severity: 'error', code, path: '', line: 1, column: 1, value: '', message, fix }],
-    warnings: [],
-  })
-  try {
-    const facts = await stat(file)
-    if (!facts.isFile()) {
-      return refuse('plan.unreadable', 'This is not a file.', 'Give the YAML file of the plan.')
-    }
-    if (facts.size > MAX_PLAN_LENGTH) {
-      return refuse(
-        'plan.too-large',
-        `The file has ${facts.size} bytes; a plan has a few thousand, at most 1 MiB.`,
-        'Give the plan itself, not an ISO or a bundle.',
-      )
-    }
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file))
-    return readPlan(text, file)
-  } catch (error) {
-    if (error instanceof TypeError) {
-      return refuse('plan.unreadable', 'The file is not UTF-8 text.', 'Save the plan as UTF-8.')
-    }
-    return refuse(
-      'plan.unreadable',
-      `The file cannot be read: ${messageOf(error)}.`,
-      'Check the path; "landfall plan init FILE" writes a plan to start from.',
-    )
-  }
 }
 
 function allOf(result: ReadPlanResult): PlanProblem[] {

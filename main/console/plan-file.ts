@@ -2,7 +2,13 @@ import { readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { AppError } from '../../shared/errors/index.ts'
-import { MAX_PLAN_LENGTH, readPlan, type Plan, type PlanProblem } from '../../shared/plan/index.ts'
+import {
+  MAX_PLAN_LENGTH,
+  readPlan,
+  type Plan,
+  type PlanProblem,
+  type ReadPlanResult,
+} from '../../shared/plan/index.ts'
 
 /** A plan that passed its rules, with the place it came from. */
 export interface LoadedPlan {
@@ -17,8 +23,17 @@ export interface LoadedPlan {
 /** Reads a plan; throws `PLAN_UNREADABLE` or `PLAN_INVALID`, which lists all problems. */
 export async function loadPlan(path: string): Promise<LoadedPlan> {
   const file = resolve(path)
-  const text = await readPlanText(file)
-  const result = readPlan(text, path)
+  const content = await readPlanText(file)
+  if ('problem' in content) {
+    throw new AppError({
+      code: 'PLAN_UNREADABLE',
+      title: 'The plan cannot be read.',
+      detail: `${path}: ${content.problem.message}`,
+      remedies: [content.problem.fix],
+      cause: content.cause,
+    })
+  }
+  const result = readPlan(content.text, path)
   if (!result.ok) {
     throw new AppError({
       code: 'PLAN_INVALID',
@@ -44,24 +59,47 @@ function resolveFrom(folder: string, name: string): string {
 
 /** One line for one problem. */
 export function formatProblem(fileName: string, problem: PlanProblem): string {
-  return `${fileName}:${problem.line}:${problem.column} ${problem.path}: ${problem.message} → ${problem.fix}`
+  const place = problem.path === '' ? '' : `${problem.path}: `
+  return `${fileName}:${problem.line}:${problem.column} ${place}${problem.message} → ${problem.fix}`
 }
 
-async function readPlanText(file: string): Promise<string> {
-  const unreadable = (detail: string, cause?: unknown) =>
-    new AppError({
-      code: 'PLAN_UNREADABLE',
-      title: 'The plan cannot be read.',
-      detail,
-      remedies: ['Check the path.', 'landfall plan init FILE writes a plan to start from.'],
-      cause,
-    })
+/** Reads and checks a file; one that cannot be read is a problem like any other, so that all files get their answer. */
+export async function readPlanFile(file: string): Promise<ReadPlanResult> {
+  const content = await readPlanText(file)
+  return 'problem' in content
+    ? { ok: false, problems: [content.problem], warnings: [] }
+    : readPlan(content.text, file)
+}
+
+type PlanText = { readonly text: string } | { readonly problem: PlanProblem; readonly cause?: unknown }
+
+async function readPlanText(file: string): Promise<PlanText> {
+  const refuse = (code: string, message: string, fix: string, cause?: unknown): PlanText => ({
+    problem: { severity: 'error', code, path: '', line: 1, column: 1, value: '', message, fix },
+    cause,
+  })
   try {
-    const { size } = await stat(file)
-    if (size > MAX_PLAN_LENGTH * 4) throw unreadable(`${file} has ${size} bytes; that is no plan.`)
-    return await readFile(file, 'utf8')
+    const facts = await stat(file)
+    if (!facts.isFile()) {
+      return refuse('plan.unreadable', 'This is not a file.', 'Give the YAML file of the plan.')
+    }
+    if (facts.size > MAX_PLAN_LENGTH) {
+      return refuse(
+        'plan.too-large',
+        `The file has ${facts.size} bytes; a plan has a few thousand, at most 1 MiB.`,
+        'Give the plan itself, not an ISO or a bundle.',
+      )
+    }
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file)) }
   } catch (error) {
-    if (error instanceof AppError) throw error
-    throw unreadable(error instanceof Error ? error.message : String(error), error)
+    if (error instanceof TypeError) {
+      return refuse('plan.unreadable', 'The file is not UTF-8 text.', 'Save the plan as UTF-8.', error)
+    }
+    return refuse(
+      'plan.unreadable',
+      `The file cannot be read: ${error instanceof Error ? error.message : String(error)}.`,
+      'Check the path; "landfall plan init FILE" writes a plan to start from.',
+      error,
+    )
   }
 }

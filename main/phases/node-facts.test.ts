@@ -167,10 +167,7 @@ describe('reading lsblk -b -J', () => {
           path: fc.oneof(fc.string(), fc.constant(null)),
           size: fc.oneof(fc.double(), fc.string(), fc.constant(null)),
           type: fc.oneof(fc.string(), fc.constant(null)),
-          children: fc.oneof(
-            fc.constant(null),
-            fc.array(tie('device'), { maxLength: 3 }),
-          ),
+          children: fc.oneof(fc.constant(null), fc.array(tie('device'), { maxLength: 3 })),
         },
         { requiredKeys: [] },
       ),
