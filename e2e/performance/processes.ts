@@ -1,15 +1,16 @@
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
 import { runEventSchema, type RunEvent } from '../../shared/events/index.ts'
 
 export const projectRoot = join(import.meta.dirname, '../..')
-const program = join(projectRoot, 'main/console/landfall.ts')
-const peakReporter = join(import.meta.dirname, 'report-peak.ts')
+/** As an operator starts it: how Node is set up belongs to what is measured. */
+const starter = [join(projectRoot, 'scripts/run.mjs'), 'main/console/landfall.ts']
+const peakReporter = pathToFileURL(join(import.meta.dirname, 'report-peak.ts')).href
 
 /** A folder for one measurement, and the processes that were started in it. */
 export interface Workplace {
@@ -65,10 +66,17 @@ function startLandfall(
   peakFile: string,
 ): { landfall: Landfall; kill: () => void } {
   const begin = performance.now()
-  const child = spawn(process.execPath, ['--import', peakReporter, program, ...args], {
+  const child = spawn(process.execPath, [...starter, ...args], {
     cwd: projectRoot,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, LANDFALL_STATE_DIR: join(folder, 'state'), LANDFALL_PEAK_FILE: peakFile },
+    // A group of its own, so that what the starter started can be ended with it.
+    detached: process.platform !== 'win32',
+    env: {
+      ...process.env,
+      LANDFALL_STATE_DIR: join(folder, 'state'),
+      LANDFALL_PEAK_FILE: peakFile,
+      NODE_OPTIONS: `--import=${peakReporter}`,
+    },
   })
   const lines: string[] = []
   let errors = ''
@@ -99,13 +107,22 @@ function startLandfall(
     })
   return {
     landfall: { lines, line, stop: () => void child.kill('SIGTERM'), ended },
-    kill: () => void child.kill('SIGKILL'),
+    kill: () => {
+      if (child.exitCode === null && child.signalCode === null) killGroup(child)
+    },
   }
 }
 
-/** Not a number when the process was killed: then it wrote none. */
+function killGroup(child: ChildProcess): void {
+  if (process.platform === 'win32' || child.pid === undefined) child.kill('SIGKILL')
+  else process.kill(-child.pid, 'SIGKILL')
+}
+
+/** Of the largest of the processes (the starter is one of them). Not a number when they were killed. */
 async function readPeak(file: string): Promise<number> {
-  return existsSync(file) ? Number(await readFile(file, 'utf8')) : NaN
+  const names = (await readdir(dirname(file))).filter((name) => name.startsWith(`${basename(file)}.`))
+  const peaks = await Promise.all(names.map((name) => readFile(join(dirname(file), name), 'utf8')))
+  return peaks.length === 0 ? NaN : Math.max(...peaks.map(Number))
 }
 
 /** What a lab and a run, each in its own process, came to. */

@@ -1,6 +1,7 @@
 /**
  * Preloaded into a process whose memory is measured (`node --import`): at its end it writes the most memory that it
- * ever had, in MiB, into the file that LANDFALL_PEAK_FILE names.
+ * ever had, in MiB, into the file that
+ * LANDFALL_PEAK_FILE names, with its process id behind.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
@@ -8,7 +9,7 @@ import process from 'node:process'
 const file = process.env['LANDFALL_PEAK_FILE']
 if (file !== undefined) {
   process.on('exit', () => {
-    writeFileSync(file, String(peakKibibytes() / 1024))
+    writeFileSync(`${file}.${process.pid}`, String(peakKibibytes() / 1024))
   })
 }
 
