@@ -24,21 +24,19 @@ const followers = ['n2', 'n3']
 
 /** The lines before and after every act that is not simply repeated. */
 const actMoments: readonly EventMoment[] = [
-  ...nodes.flatMap((node) => [
-    ...changed('change-passwords', node, 'change-password'),
-    ...changed('configure-hosts', node, 'host-name'),
-  ]),
+  ...nodes.flatMap((node) => changed('change-passwords', node, 'change-password')),
   ...followers.flatMap((node) => changed('link-hosts', node, 'link')),
   ...changed('deploy-cluster', undefined, 'create-cluster'),
   ...changed('first-login', undefined, 'first-password'),
   ...changed('upload-packs', undefined, 'upload pack.tar.zst'),
 ]
 
-/** The lines before and after every password that is tried, and every file that is set. */
+/** The lines before and after every password that is tried, and every setting of a host. */
 const furtherMoments: readonly EventMoment[] = [
   ...nodes.flatMap((node) => [
     ...tried('connect-nodes', node, 'initial'),
     ...tried('change-passwords', node, 'new'),
+    ...changed('configure-hosts', node, 'host-name'),
     ...changed('configure-hosts', node, 'file /etc/systemd/timesyncd.conf.d/50-landfall.conf'),
   ]),
   ...tried('first-login', undefined, 'initial'),
@@ -57,7 +55,7 @@ function tried(phase: string, node: string | undefined, credential: string): Eve
 
 /** Lines of all other kinds, spread over the run, which has about 160. */
 const otherMoments: readonly KillMoment[] = [
-  ...[1, 2, 5, 20, 45, 70, 105, 130].map((line) => ({ line })),
+  ...[1, 2, 20, 45, 70, 105, 130].map((line) => ({ line })),
   { event: { type: 'identity-pinned', kind: 'ssh' } },
   { event: { type: 'identity-pinned', phase: 'first-login' } },
   { event: { type: 'progress', phase: 'watch-deployment' } },
