@@ -1,7 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync } from 'node:fs'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer, connect, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { tmpdir } from 'node:os'
 import process from 'node:process'
 import { describe, expect, test, vi } from 'vitest'
 import { logIn } from '../../main/lab/testing/lab-client.ts'
@@ -475,7 +477,7 @@ describe.concurrent('plans and runs', { timeout }, () => {
           await expectResumes(site)
         })
       } finally {
-        execFileSync('umount', ['--lazy', disk])
+        execFileSync('/bin/umount', ['--lazy', disk])
         await rm(disk, { recursive: true })
       }
     }
@@ -484,8 +486,8 @@ describe.concurrent('plans and runs', { timeout }, () => {
 
 function mountSmallDisk(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined
-  const disk = execFileSync('mktemp', ['-d'], { encoding: 'utf8' }).trim()
-  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk])
+  const disk = mkdtempSync(join(tmpdir(), 'landfall-disk-'))
+  const { status } = spawnSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk])
   return status === 0 ? disk : undefined
 }
 
@@ -513,7 +515,8 @@ describe.concurrent('a dry run', { timeout }, () => {
     }))
 
   test('of nodes that nobody reaches assumes and lists, sends nothing, and ends soon', async ({ skip }) => {
-    if (spawnSync('unshare', ['-n', 'true']).status !== 0) skip('needs the right to make a network namespace')
+    if (spawnSync('/usr/bin/unshare', ['-n', 'true']).status !== 0)
+      skip('needs the right to make a network namespace')
     await withSite({}, async (site) => {
       const began = performance.now()
       const run = site.landfallWithoutNetwork('run', join(site.folder, 'plan.yaml'), '--dry-run', '--json')

@@ -151,7 +151,7 @@ async function startSite(options: SiteOptions): Promise<TestSite> {
     run: (...more) => start([...runArguments, ...more]),
     runUntilKilled: (moment, ...more) => start([...runArguments, ...more], { moment }),
     landfall: (...args) => start(args),
-    landfallWithoutNetwork: (...args) => start(args, { command: ['unshare', '-n'] }),
+    landfallWithoutNetwork: (...args) => start(args, { command: ['/usr/bin/unshare', '-n'] }),
     writeDescription: (description) => writeFile(descriptionFile, JSON.stringify(description)),
     journals: () => journalsIn(stateFolder),
     stop: async () => {
