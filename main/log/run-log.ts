@@ -7,17 +7,33 @@ import type { RunEvent } from '../../shared/events/index.ts'
 export interface RunLog {
   event(event: RunEvent): void
   error(error: AppError): void
+  /** What comes after it is dropped. */
   close(): Promise<void>
 }
 
-/** Logs into `landfall.log` in the given folder; every line goes through `redact`. */
+/**
+ * Logs into `landfall.log` in the given folder; every line goes through `redact`. A log that cannot be written never
+ * throws: it must not stop an installation. (The journal, which must, has its own error.)
+ */
 export function createRunLog(folder: string, redact: (text: string) => string): RunLog {
   const destination = pino.destination({ dest: join(folder, 'landfall.log'), mode: 0o600, sync: false })
-  // A log that cannot be written must not stop an installation; the journal, which must, has its own error.
-  destination.on('error', () => undefined)
+  let isOpened = false
+  /** The file could not be opened: the destination would throw at every write, and never close. */
+  let isLost = false
+  let closing: Promise<void> | undefined
+  destination.once('ready', () => {
+    isOpened = true
+  })
+  destination.on('error', () => {
+    isLost ||= !isOpened
+  })
   const logger = pino(
     { base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    { write: (line) => void destination.write(redact(line)) },
+    {
+      write: (line) => {
+        if (!isLost && closing === undefined) destination.write(redact(line))
+      },
+    },
   )
   return {
     event: (event) => {
@@ -29,14 +45,18 @@ export function createRunLog(folder: string, redact: (text: string) => string): 
         error.message,
       )
     },
-    close: () =>
-      new Promise((resolve) => {
-        destination.once('close', resolve)
-        destination.once('error', () => {
-          resolve()
-        })
-        destination.end()
-      }),
+    close: () => {
+      closing ??= isLost
+        ? Promise.resolve()
+        : new Promise((resolve) => {
+            destination.once('close', resolve)
+            destination.once('error', () => {
+              resolve()
+            })
+            destination.end()
+          })
+      return closing
+    },
   }
 }
 

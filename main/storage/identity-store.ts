@@ -109,7 +109,8 @@ interface StoredIdentity {
   identity: Identity
 }
 
-function keyOf(kind: IdentityKind, endpoint: Endpoint): string {
+/** Host names are the same in whatever case they are written. */
+export function keyOf(kind: IdentityKind, endpoint: Endpoint): string {
   return `${kind} ${endpoint.host.toLowerCase()} ${String(endpoint.port)}`
 }
 

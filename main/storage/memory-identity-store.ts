@@ -1,13 +1,14 @@
 import type { Endpoint } from '../network/dialler.ts'
-import type { Identity, IdentityKind, IdentityStore } from './identity-store.ts'
+import { keyOf, type Identity, type IdentityKind, type IdentityStore } from './identity-store.ts'
 
 /** What is known already, and on top of it pins that are gone with the process; for a dry run. */
 export function memoryIdentityStore(known: IdentityStore): IdentityStore {
-  const pinned = new Map<string, Identity>()
-  const keyOf = (kind: IdentityKind, endpoint: Endpoint) =>
-    `${kind} ${endpoint.host} ${String(endpoint.port)}`
-  const get = (kind: IdentityKind, endpoint: Endpoint) =>
-    pinned.get(keyOf(kind, endpoint)) ?? known.get(kind, endpoint)
+  /** `undefined`: forgotten, also when it is known. */
+  const pinned = new Map<string, Identity | undefined>()
+  const get = (kind: IdentityKind, endpoint: Endpoint) => {
+    const key = keyOf(kind, endpoint)
+    return pinned.has(key) ? pinned.get(key) : known.get(kind, endpoint)
+  }
   return {
     get,
     check: (kind, endpoint, seen) => {
@@ -22,7 +23,7 @@ export function memoryIdentityStore(known: IdentityStore): IdentityStore {
       return Promise.resolve()
     },
     forget: (kind, endpoint) => {
-      pinned.delete(keyOf(kind, endpoint))
+      pinned.set(keyOf(kind, endpoint), undefined)
       return Promise.resolve()
     },
   }
