@@ -6,10 +6,15 @@ import { SiteFolder, stateFolder } from '../storage/site-folder.ts'
 import { exitCodes } from './exit-codes.ts'
 import { loadPlan } from './plan-file.ts'
 
-/** Forgets the pinned identities of one node (or of the console), so that they are shown and pinned anew. */
-export async function forgetIdentities(planFile: string, name: string): Promise<number> {
+/**
+ * Forgets the pinned identities of one node (or of the console), so that they are shown and pinned anew. `isPractice`:
+ * those of a practice lab that runs in another process (`run --lab-at`).
+ */
+export async function forgetIdentities(planFile: string, name: string, isPractice: boolean): Promise<number> {
   const { plan } = await loadPlan(planFile)
-  const site = new SiteFolder(join(stateFolder(process.env), 'sites', plan.site.name))
+  const site = new SiteFolder(
+    join(stateFolder(process.env), isPractice ? 'practice' : 'sites', plan.site.name),
+  )
   const store = await openIdentityStore(site.identitiesFile)
   if (name === 'console') {
     await store.forget('tls', { host: plan.site.vip, port: 443 })

@@ -115,10 +115,11 @@ export function createProgram(): { run(argv: readonly string[]): Promise<number>
     .description('forget the identities of a node that was installed again')
     .argument('<plan>', 'plan file (YAML)')
     .argument('<node>', 'name of the node as in the plan, or "console"')
+    .option('--practice', 'those of a practice lab (run --lab-at), not of the real site', false)
     .action(
-      exits(async (planFile: string, node: string) => {
+      exits(async (planFile: string, node: string, { practice }: { practice: boolean }) => {
         const { forgetIdentities } = await import('./identity-command.ts')
-        return forgetIdentities(planFile, node)
+        return forgetIdentities(planFile, node, practice)
       }),
     )
 
