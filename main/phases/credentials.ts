@@ -102,5 +102,9 @@ function inLikelyOrder<S>(attempts: LoginAttempts<S>): Credential[] {
     if (context.history.lastAccepted(node, account) === credential.name) return 0
     return last === 'trying' ? 2 : 1
   }
-  return attempts.credentials.toSorted((left, right) => rank(left) - rank(right))
+  // One password under both names is one attempt; what is in use then is the one that shall be.
+  const wanted = attempts.credentials.find((credential) => credential.name === 'new')?.password
+  return attempts.credentials
+    .filter((credential) => credential.name === 'new' || credential.password !== wanted)
+    .toSorted((left, right) => rank(left) - rank(right))
 }
