@@ -1,7 +1,2 @@
-export {
-  createSystemConsoleClient,
-  type SystemConsoleClient,
-  type SystemConsoleClientOptions,
-  type SystemLoginFlags,
-} from './system-console-client.ts'
-export type { OciRegistry, RegistrySync, SystemUser } from './system-console-schemas.ts'
+export { createSystemConsoleClient, type SystemConsoleClient } from './system-console-client.ts'
+export type { SystemUser } from './system-console-schemas.ts'

@@ -1,5 +1,5 @@
 export { openSecretStore, type SecretStore } from './secret-store.ts'
-export { createRedactor, MINIMUM_SECRET_LENGTH, type Redactor } from './redactor.ts'
+export { MINIMUM_SECRET_LENGTH } from './redactor.ts'
 export { createTerminalPrompter, silentPrompter, type Prompter } from './prompter.ts'
 export { unlockVault, PASSPHRASE_REMEDY } from './passphrase.ts'
 export { vaultExists, vaultFileOf, type Vault } from './vault.ts'

@@ -1,2 +1,2 @@
-export { openIdentityStore, type Identity, type IdentityStore } from './identity-store.ts'
+export { openIdentityStore } from './identity-store.ts'
 export { memoryIdentityStore } from './memory-identity-store.ts'

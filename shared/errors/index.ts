@@ -1,8 +1,2 @@
-export {
-  AppError,
-  appErrorDataSchema,
-  toAppError,
-  type AppErrorData,
-  type AppErrorInit,
-} from './app-error.ts'
+export { AppError, appErrorDataSchema, toAppError, type AppErrorData } from './app-error.ts'
 export { assertNever } from './assert-never.ts'

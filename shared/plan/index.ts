@@ -19,15 +19,3 @@ export {
 export { planDigest } from './digest.ts'
 export { planTemplate } from './plan-template.ts'
 export { showPlan } from './show-plan.ts'
-export {
-  containsAddress,
-  formatAddress,
-  formatNetwork,
-  isHostAddress,
-  networkSize,
-  overlaps,
-  parseAddress,
-  parseNetwork,
-  prefixOfMask,
-  type Ipv4Network,
-} from './ipv4.ts'
