@@ -19,7 +19,9 @@ const nodeOptions = ['--max-semi-space-size=8']
 const child = spawn(ownNode, [...nodeOptions, join(projectRoot, file), ...args], {
   stdio: 'inherit',
   // Paths on the command line are relative to where the operator typed it, not to the project.
-  ...(file.endsWith('landfall.ts') && process.env.INIT_CWD !== undefined ? { cwd: process.env.INIT_CWD } : {}),
+  ...(file.endsWith('landfall.ts') && process.env.INIT_CWD !== undefined
+    ? { cwd: process.env.INIT_CWD }
+    : {}),
   // Node strips the types of each file once and keeps the result: the second start is twice as fast.
   env: { NODE_COMPILE_CACHE: join(projectRoot, 'node_modules', '.cache', 'landfall'), ...process.env },
 })

@@ -132,15 +132,28 @@ describe('options of the plan and variables of the appliance', () => {
           variables,
         })),
       })
-      const { values, problems } = fillProfileVariables(details, planOf(), {
+      const filled = fillProfileVariables(details, planOf(), {
         ...secrets,
         registryCert: 'Y2VydA==',
         registryKey: 'a2V5',
       })
-      expect({ variant, problems }).toEqual({ variant, problems: [] })
-      expect(valueOf({ values, problems, summary: [] }, 'registry.password')).toBe('Registry-password-1')
+      expect({ variant, problems: filled.problems }).toEqual({ variant, problems: [] })
+      expect(valueOf(filled, 'registry.password')).toBe('Registry-password-1')
       expect(needsRegistryCertificate(details)).toBe(variant === 'A')
     }
+  })
+
+  it('say which options of the plan an appliance does not have and does not need', () => {
+    const details = detailsOf([{ name: 'registry.password' }])
+    const given = fillProfileVariables(details, planOf({ csiPlacementCount: 3 }), {
+      ...secrets,
+      registryCert: 'Y2VydA==',
+    }).ignored.join(' ')
+    expect(given).toContain('cluster.csiPlacementCount')
+    expect(given).toContain('cluster.registry.cert')
+    expect(fillProfileVariables(details, planOf(), secrets).ignored.join(' ')).not.toContain(
+      'csiPlacementCount',
+    )
   })
 
   it('keep the placement count equal to the Mongo replicas when the plan names the latter only', () => {

@@ -27,6 +27,8 @@ interface VariableRule {
   value(plan: Plan, secrets: ProfileSecrets): string | undefined
   /** True where the plan itself brings a value that the appliance may not offer; otherwise a missing variable matters. */
   readonly isOptionalHere?: boolean
+  /** Whether the operator wrote the option; default: whether there is a value. */
+  isGiven?(plan: Plan): boolean
   /** The value is a secret, whether the appliance marks its variable as sensitive or not. */
   readonly isSecret?: boolean
 }
@@ -53,6 +55,7 @@ const rules: readonly VariableRule[] = [
     // Must equal the Mongo replicas (palette.md §2.3); older appliances have no such option.
     value: (plan) => String(plan.cluster.csiPlacementCount ?? plan.cluster.mongoReplicas),
     isOptionalHere: true,
+    isGiven: (plan) => plan.cluster.csiPlacementCount !== undefined,
   },
   {
     option: 'cluster.mongoReplicas',
@@ -141,6 +144,8 @@ export interface FilledVariables {
   readonly summary: readonly { readonly label: string; readonly value: string }[]
   /** What the plan asks for and this appliance cannot do, and what this appliance needs and the plan does not say. */
   readonly problems: readonly string[]
+  /** Options of the plan that this appliance does not have and does not need. */
+  readonly ignored: readonly string[]
 }
 
 /** Fills the variables that the appliance describes of itself with what the plan says, and leaves its other defaults. */
@@ -176,18 +181,18 @@ export function fillProfileVariables(
       if (isShown) summary.push({ label, value: value.length > 80 ? `(${value.length} characters)` : value })
     }
   }
+  const ignored: string[] = []
   for (const rule of rules) {
-    if (usedRules.has(rule) || rule.isOptionalHere === true) continue
-    if (rule.value(plan, secrets) === undefined) continue
-    problems.push(
-      `The plan sets ${rule.option}, but this appliance has no option "${rule.labels[0] ?? rule.option}".`,
-    )
+    if (usedRules.has(rule) || rule.value(plan, secrets) === undefined) continue
+    const text = `The plan sets ${rule.option}, but this appliance has no option "${rule.labels[0] ?? rule.option}".`
+    if (rule.isOptionalHere !== true) problems.push(text)
+    else if (rule.isGiven?.(plan) ?? true) ignored.push(text)
   }
   for (const name of [...Object.keys(plan.cluster.variables), ...Object.keys(secrets.variables ?? {})]) {
     if (!usedNames.has(name))
       problems.push(`The plan sets cluster.variables."${name}", which this appliance does not have.`)
   }
-  return { values, summary, problems }
+  return { values, summary, problems, ignored }
 }
 
 /** True when the appliance asks for the certificate and key of its internal registry (variant A). */

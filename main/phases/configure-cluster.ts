@@ -41,6 +41,7 @@ export const configureCluster = sitePhase<Site, ArchiveDetails | undefined>({
         remedies: ['Correct the plan, then go on with --resume. Nothing of the cluster was created yet.'],
       })
     }
+    for (const text of filled.ignored) context.warn(`${text} It is not needed there and is left out.`)
     const configuration = buildClusterConfiguration({
       plan,
       vip: vipOf(plan),

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import type { Plan, PlanNode } from '../../shared/plan/index.ts'
+import { VARIANT_FACTS, type Plan, type PlanNode } from '../../shared/plan/index.ts'
 import type { HostConfigurations, NetworkInterface, NetworkInterfaceConfig } from '../appliance/index.ts'
 
 /** The interface that the plan means, of those that the node has. */
@@ -88,19 +88,31 @@ export function wantedProxy(plan: Plan, caCerts: readonly string[]): Partial<Hos
     ...proxy.noProxy,
     plan.site.network,
     plan.site.vip,
-    plan.cluster.podCidr,
-    plan.cluster.serviceCidr,
+    ...clusterNetworksOf(plan),
     'localhost',
     '127.0.0.1',
     '.svc',
     '.local',
-  ].filter((entry) => entry !== undefined)
+  ]
   return {
     httpProxy: proxy.http ?? '',
     httpsProxy: proxy.https ?? '',
     noProxy: [...new Set(exceptions)].join(','),
     caCerts: [...caCerts],
   }
+}
+
+/** Pod and service networks: as planned, else the documented defaults of every generation that the ISO may be of. */
+function clusterNetworksOf(plan: Plan): string[] {
+  const { variant } = plan.appliance
+  const generations = variant === 'auto' ? Object.values(VARIANT_FACTS) : [VARIANT_FACTS[variant]]
+  const pods =
+    plan.cluster.podCidr === undefined ? generations.map((facts) => facts.podCidr) : [plan.cluster.podCidr]
+  const services =
+    plan.cluster.serviceCidr === undefined
+      ? generations.map((facts) => facts.serviceCidr)
+      : [plan.cluster.serviceCidr]
+  return [...pods, ...services].filter((network) => network !== null)
 }
 
 /** In words, what differs between the node's proxy settings and what they shall be. */
