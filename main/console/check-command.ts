@@ -13,7 +13,7 @@ import { SiteFolder, stateFolder } from '../storage/site-folder.ts'
 import { exitCodes } from './exit-codes.ts'
 import { openSite } from './open-site.ts'
 import { formatProblem, loadPlan } from './plan-file.ts'
-import { openPractice } from './practice.ts'
+import { labPasswordsOf, openPractice } from './practice.ts'
 import { openRunSecrets } from './run-secrets.ts'
 
 interface CheckRequest {
@@ -40,6 +40,7 @@ export async function checkPlan(request: CheckRequest): Promise<number> {
         ...(request.timeScale === undefined ? {} : { timeScale: request.timeScale }),
         ...(request.scenario === undefined ? {} : { scenarioFile: request.scenario }),
         ...(request.labAt === undefined ? {} : { descriptionFile: request.labAt }),
+        ...(await labPasswordsOf(loaded.plan, secrets.store)),
       })
     : undefined
   const clock = practice?.clock ?? systemClock

@@ -5,7 +5,8 @@ import { planTemplate, readPlan, type Plan } from '../../shared/plan/index.ts'
 import { exitCodes } from './exit-codes.ts'
 import { ownCommand } from './own-command.ts'
 import { loadPlan } from './plan-file.ts'
-import { startPracticeLab } from './practice.ts'
+import { labPasswordsOf, startPracticeLab } from './practice.ts'
+import { openRunSecrets } from './run-secrets.ts'
 
 interface LabRequest {
   readonly planFile?: string | undefined
@@ -20,9 +21,11 @@ interface LabRequest {
 export async function runLab(request: LabRequest): Promise<number> {
   const plan =
     request.planFile === undefined ? await generatePlan(request) : (await loadPlan(request.planFile)).plan
+  const secrets = await openRunSecrets({ plan, planFile: request.planFile ?? '', mode: 'practice' })
   const lab = await startPracticeLab(plan, {
     timeScale: request.timeScale,
     ...(request.scenario === undefined ? {} : { scenarioFile: request.scenario }),
+    ...(await labPasswordsOf(plan, secrets.store)),
   })
   try {
     const description = JSON.stringify(lab.description, undefined, 2)

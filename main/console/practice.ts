@@ -4,6 +4,7 @@ import type { Plan } from '../../shared/plan/index.ts'
 import type { Clock } from '../engine/clock.ts'
 import type { Lab, LabReport } from '../lab/index.ts'
 import type { Dialler } from '../network/dialler.ts'
+import type { SecretStore } from '../secrets/index.ts'
 
 /** A practice lab that a command works against. */
 export interface Practice {
@@ -32,6 +33,23 @@ export async function openPractice(plan: Plan, options: PracticeOptions): Promis
   }
   const lab = await startPracticeLab(plan, options)
   return { clock: lab.clock, dialler: lab.dialler, report: () => lab.report(), stop: () => lab.stop() }
+}
+
+/** The passwords that a lab of this plan starts with, where the plan does not leave them to the product. */
+export async function labPasswordsOf(
+  plan: Plan,
+  secrets: SecretStore,
+): Promise<Pick<PracticeOptions, 'initialNodePassword' | 'initialConsolePassword'>> {
+  const node = plan.access.initialPassword
+  const systemConsole = plan.console.initialPassword
+  return {
+    ...(node === 'product-default'
+      ? {}
+      : { initialNodePassword: await secrets.resolve(node, 'access.initialPassword') }),
+    ...(systemConsole === 'product-default'
+      ? {}
+      : { initialConsolePassword: await secrets.resolve(systemConsole, 'console.initialPassword') }),
+  }
 }
 
 /** Starts a lab in this process. */

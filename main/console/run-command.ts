@@ -22,7 +22,7 @@ import { ownCommand } from './own-command.ts'
 import { reportFailure } from './report-failure.ts'
 import { changedPaths, refuseFrozenChanges } from './plan-changes.ts'
 import { formatProblem, loadPlan, type LoadedPlan } from './plan-file.ts'
-import { openPractice, type Practice } from './practice.ts'
+import { labPasswordsOf, openPractice, type Practice } from './practice.ts'
 import { createRunReporter, type RunReporter } from './terminal/index.ts'
 import { openRunSecrets, type RunSecrets } from './run-secrets.ts'
 
@@ -100,17 +100,11 @@ class PlanRun {
   async #openPractice({ store }: RunSecrets): Promise<Practice | undefined> {
     if (!this.#isPractice) return undefined
     const { plan } = this.#loaded
-    const { access, console: systemConsole } = plan
-    const initial = (reference: typeof access.initialPassword, field: string) =>
-      reference === 'product-default' ? undefined : store.resolve(reference, field)
-    const nodePassword = await initial(access.initialPassword, 'access.initialPassword')
-    const consolePassword = await initial(systemConsole.initialPassword, 'console.initialPassword')
     return openPractice(plan, {
       ...(this.#request.timeScale === undefined ? {} : { timeScale: this.#request.timeScale }),
       ...(this.#request.scenario === undefined ? {} : { scenarioFile: this.#request.scenario }),
       ...(this.#request.labAt === undefined ? {} : { descriptionFile: this.#request.labAt }),
-      ...(nodePassword === undefined ? {} : { initialNodePassword: nodePassword }),
-      ...(consolePassword === undefined ? {} : { initialConsolePassword: consolePassword }),
+      ...(await labPasswordsOf(plan, store)),
     })
   }
 

@@ -1,6 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { AppError } from '../../shared/errors/index.ts'
-import { buildClusterConfiguration, type ClusterHost } from '../appliance/cluster-configuration.ts'
 import type { ArchiveDetails, ClusterConfiguration } from '../appliance/index.ts'
 import {
   fillProfileVariables,
@@ -10,7 +9,8 @@ import {
 } from '../appliance/profile-variables.ts'
 import { base64OfPem } from '../appliance/pem.ts'
 import { sitePhase } from '../engine/phase.ts'
-import { finalAddressOf, finalHostNameOf, leaderOf, vipOf, type Site, type SiteContext } from './site.ts'
+import { plannedConfiguration, readCluster } from './planned-cluster.ts'
+import { leaderOf, vipOf, type Site, type SiteContext } from './site.ts'
 
 /** All that the create call needs. Holds secrets; stays in this process. */
 export interface PreparedCluster {
@@ -20,15 +20,34 @@ export interface PreparedCluster {
   readonly registryAuthority: string | undefined
 }
 
+interface Facts {
+  /** Name of the cluster that is there already; there is nothing to prepare then. */
+  readonly existing: string | undefined
+  /** The appliance's own form; `undefined` when there is a cluster, or in a dry run that reaches no appliance. */
+  readonly details: ArchiveDetails | undefined
+}
+
 /** Fills in the appliance's own form from the plan and lets the appliance check it. Alters nothing. */
-export const configureCluster = sitePhase<Site, ArchiveDetails | undefined>({
+export const configureCluster = sitePhase<Site, Facts>({
   id: 'configure-cluster',
   title: 'Prepare the definition of the cluster',
   expectedSeconds: 15,
   work: 'api',
-  gather: readArchiveDetails,
-  assumeFresh: () => undefined,
-  apply: async (context, details) => {
+  gather: async (context) => {
+    const existing = await readCluster(context)
+    if (existing !== undefined) return { existing: existing.metadata.name ?? '?', details: undefined }
+    return { existing: undefined, details: await readArchiveDetails(context) }
+  },
+  assumeFresh: () => ({ existing: undefined, details: undefined }),
+  select: (_context, { existing }) =>
+    existing === undefined
+      ? { kind: 'needed' }
+      : {
+          kind: 'already-done',
+          statement: 'The definition was given to the appliance before',
+          seen: `GET /v1/edge-mgmt/cluster names "${existing}"`,
+        },
+  apply: async (context, { details }) => {
     if (details === undefined) return
     const { plan } = context.services
     const secrets = await readProfileSecrets(context, details)
@@ -42,12 +61,9 @@ export const configureCluster = sitePhase<Site, ArchiveDetails | undefined>({
       })
     }
     for (const text of filled.ignored) context.warn(`${text} It is not needed there and is left out.`)
-    const configuration = buildClusterConfiguration({
-      plan,
-      vip: vipOf(plan),
+    const configuration = plannedConfiguration(context, {
       archiveUploadPath: details.archiveUploadPath ?? '',
       variables: filled.values,
-      hosts: hostsOf(context),
     })
     await letApplianceValidate(context, configuration, filled)
     context.services.prepared = {
@@ -77,17 +93,6 @@ async function readArchiveDetails(context: SiteContext): Promise<ArchiveDetails>
     node: leaderOf(services.plan).name,
     isTransient: true,
   })
-}
-
-function hostsOf({ services }: SiteContext): Map<string, ClusterHost> {
-  return new Map(
-    services.plan.nodes.flatMap((node): [string, ClusterHost][] => {
-      const facts = services.facts.get(node.name)
-      return facts === undefined
-        ? []
-        : [[node.name, { uid: facts.uid, address: finalAddressOf(node), hostName: finalHostNameOf(node) }]]
-    }),
-  )
 }
 
 async function letApplianceValidate(

@@ -4,6 +4,7 @@ import { AppError } from '../../shared/errors/index.ts'
 import { differencesOfCluster } from '../appliance/cluster-configuration.ts'
 import type { ClusterConfiguration } from '../appliance/index.ts'
 import { sitePhase } from '../engine/phase.ts'
+import { plannedConfiguration, readCluster } from './planned-cluster.ts'
 import { leaderOf, vipOf, type Site, type SiteContext } from './site.ts'
 
 const changeKey = 'create-cluster'
@@ -76,11 +77,6 @@ async function keepRegistryAuthority({ prepared, runFolder }: Site): Promise<voi
   await writeFile(join(runFolder, 'registry-ca.pem'), prepared.registryAuthority)
 }
 
-async function readCluster(context: SiteContext): Promise<ClusterConfiguration | undefined> {
-  const leader = await context.services.nodes.localApi(context, leaderOf(context.services.plan))
-  return leader.cluster({ signal: context.signal })
-}
-
 /**
  * The appliance answers a configuration that it does not take with status 500 and a message. That is a verdict, not a
  * passing fault: the request is not repeated.
@@ -125,13 +121,7 @@ async function appearsAfterLostAnswer(context: SiteContext): Promise<boolean> {
 }
 
 function refuseOtherCluster(context: SiteContext, existing: ClusterConfiguration): void {
-  const { prepared, plan } = context.services
-  const differences =
-    prepared === undefined
-      ? existing.metadata.name === plan.cluster.name
-        ? []
-        : [`its name is ${existing.metadata.name ?? '?'}, the plan says ${plan.cluster.name}`]
-      : differencesOfCluster(existing, prepared.configuration)
+  const differences = differencesOfCluster(existing, plannedConfiguration(context))
   if (differences.length === 0) return
   throw new AppError({
     code: 'OTHER_CLUSTER',
@@ -141,7 +131,7 @@ function refuseOtherCluster(context: SiteContext, existing: ClusterConfiguration
       'If the existing cluster is the right one, correct the plan so that it says the same.',
       'If it is not needed any more, delete it in the Local UI of the leader, then go on with --resume.',
     ],
-    node: leaderOf(plan).name,
+    node: leaderOf(context.services.plan).name,
   })
 }
 

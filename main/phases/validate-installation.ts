@@ -17,7 +17,9 @@ export const validateInstallation = sitePhase<Site, undefined>({
     const { client } = await services.console.session(context)
     const details = await leader.clusterDetails({ signal })
     const applications = await leader.clusterApplications({ signal })
-    const registry = await leader.registryHealth({ signal })
+    const registry = services.plan.cluster.registry.inCluster
+      ? await leader.registryHealth({ signal })
+      : undefined
     const [pageStatus, isHealthy, version] = [
       await client.page('/system', { signal }),
       await client.isHealthy({ signal }),
@@ -36,7 +38,7 @@ export const validateInstallation = sitePhase<Site, undefined>({
           ]),
       ...notRunning.map((pack) => `application ${pack.name ?? '?'} is ${pack.status ?? '?'}`),
       ...(packs.length === 0 ? ['the leader lists no applications'] : []),
-      ...(services.plan.cluster.registry.inCluster && !is(registry.State, 'healthy')
+      ...(registry !== undefined && !is(registry.State, 'healthy')
         ? [`registry ${registry.State ?? '?'} ${registry.Message ?? ''}`]
         : []),
       ...(pageStatus < 400 ? [] : [`https://${services.plan.site.vip}/system answers ${pageStatus}`]),
@@ -56,7 +58,7 @@ export const validateInstallation = sitePhase<Site, undefined>({
       })
     }
     context.evidence('Cluster', `Running and Healthy, all ${packs.length} applications Running`)
-    if (services.plan.cluster.registry.inCluster)
+    if (registry !== undefined)
       context.evidence('Registry', `${registry.State ?? '?'}, ${registry.DiskAvailable ?? '?'} free`)
     context.evidence('System console', `page answers ${pageStatus}, ready, version ${version ?? 'not told'}`)
   },

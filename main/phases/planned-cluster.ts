@@ -1,0 +1,31 @@
+import { buildClusterConfiguration, type ClusterHost } from '../appliance/cluster-configuration.ts'
+import type { ClusterConfiguration, VariableValue } from '../appliance/index.ts'
+import { finalAddressOf, finalHostNameOf, leaderOf, vipOf, type Site, type SiteContext } from './site.ts'
+
+/** The cluster of the plan on the nodes that were read. Without variables it is good for comparing only. */
+export function plannedConfiguration(
+  { services }: SiteContext,
+  definition: { readonly archiveUploadPath: string; readonly variables: readonly VariableValue[] } = {
+    archiveUploadPath: '',
+    variables: [],
+  },
+): ClusterConfiguration {
+  const { plan } = services
+  return buildClusterConfiguration({ plan, vip: vipOf(plan), hosts: hostsOf(services), ...definition })
+}
+
+/** What the leader has; `undefined`: no cluster. */
+export async function readCluster(context: SiteContext): Promise<ClusterConfiguration | undefined> {
+  const leader = await context.services.nodes.localApi(context, leaderOf(context.services.plan))
+  return leader.cluster({ signal: context.signal })
+}
+
+function hostsOf({ plan, facts }: Site): Map<string, ClusterHost> {
+  const hosts = new Map<string, ClusterHost>()
+  for (const node of plan.nodes) {
+    const uid = facts.get(node.name)?.uid
+    if (uid === undefined) continue
+    hosts.set(node.name, { uid, address: finalAddressOf(node), hostName: finalHostNameOf(node) })
+  }
+  return hosts
+}
