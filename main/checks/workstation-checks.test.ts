@@ -104,7 +104,7 @@ describe('the ISO file', () => {
     const plan: Plan = planWith(1)
     const results = await checkWorkstation(
       { ...plan, appliance: { ...plan.appliance, iso: 'palette.iso', sha256 } },
-      { stateFolder: folder, fileOfPlan: (path) => join(folder, path) },
+      { stateFolder: folder, fileOfPlan: (path) => join(folder, path), readsMedia: true },
     )
     return results.find((result) => result.id === 'media.sha256')
   }
@@ -119,5 +119,32 @@ describe('the ISO file', () => {
     const result = await checkIso(null)
     expect(result).toMatchObject({ state: 'could-not-run', severity: 'warn' })
     expect(result?.remedy).toContain('appliance.sha256')
+  })
+})
+
+describe('files that the plan names', () => {
+  it('that are missing or empty are found before anything begins, each with its place in the plan', async () => {
+    await writeFile(join(folder, 'empty.pem'), '')
+    await writeFile(join(folder, 'good.pem'), 'PEM')
+    const plan: Plan = planWith(1)
+    const results = await checkWorkstation(
+      {
+        ...plan,
+        access: { ...plan.access, sshKey: 'missing-key' },
+        cluster: {
+          ...plan.cluster,
+          registry: { ...plan.cluster.registry, cert: 'empty.pem', caCert: 'good.pem' },
+        },
+      },
+      { stateFolder: folder, fileOfPlan: (path) => join(folder, path) },
+    )
+    const states = results
+      .filter((result) => result.id === 'ws.file-readable')
+      .map((result) => [/\((.*)\)/.exec(result.title)?.[1], result.state])
+    expect(states).toEqual([
+      ['access.sshKey', 'fail'],
+      ['cluster.registry.caCert', 'pass'],
+      ['cluster.registry.cert', 'fail'],
+    ])
   })
 })

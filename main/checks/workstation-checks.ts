@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, stat, statfs } from 'node:fs/promises'
+import { open, readFile, stat, statfs } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { CheckResult } from '../../shared/checks/index.ts'
 import type { Plan } from '../../shared/plan/index.ts'
@@ -12,7 +12,12 @@ const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
 /** Checks of the workstation and of the files that the plan names (checks.md §3.1). */
 export async function checkWorkstation(
   plan: Plan,
-  places: { readonly stateFolder: string; readonly fileOfPlan: (path: string) => string },
+  places: {
+    readonly stateFolder: string
+    readonly fileOfPlan: (path: string) => string
+    /** Read the ISO through, which takes minutes. Default false. */
+    readonly readsMedia?: boolean
+  },
 ): Promise<CheckResult[]> {
   const files = [
     ...plan.appliance.packs,
@@ -21,10 +26,46 @@ export async function checkWorkstation(
   return Promise.all([
     diskFree(places.stateFolder),
     ...files.map((file) => zstdFile(places.fileOfPlan(file))),
-    ...(plan.appliance.iso === null
+    ...otherFilesOf(plan).map(({ path, what }) => readableFile(places.fileOfPlan(path), what)),
+    ...(plan.appliance.iso === null || places.readsMedia !== true
       ? []
       : [isoDigest(places.fileOfPlan(plan.appliance.iso), plan.appliance.sha256)]),
   ])
+}
+
+/** Files that are read whole when their turn comes: keys, certificates, signatures. */
+function otherFilesOf(plan: Plan): { path: string; what: string }[] {
+  const { access, appliance, cluster, site } = plan
+  const named: [string | null | undefined, string][] = [
+    [access.sshKey, 'SSH key (access.sshKey)'],
+    [appliance.content?.signature, 'Signature of the content bundle (appliance.content.signature)'],
+    [cluster.registry.caCert, 'CA of the registry (cluster.registry.caCert)'],
+    [cluster.registry.cert, 'Certificate of the registry (cluster.registry.cert)'],
+    [cluster.registry.key, 'Key of the registry (cluster.registry.key)'],
+    ...(site.proxy?.caCerts ?? []).map((path): [string, string] => [
+      path,
+      'CA of the proxy (site.proxy.caCerts)',
+    ]),
+  ]
+  return named.flatMap(([path, what]) => (path == null ? [] : [{ path, what }]))
+}
+
+async function readableFile(path: string, what: string): Promise<CheckResult> {
+  const base = {
+    id: 'ws.file-readable',
+    target: basename(path),
+    severity: 'block' as const,
+    title: `${what} can be read`,
+    threshold: 'a file that is not empty',
+    evidence: `read ${path}`,
+    remedy: 'Correct the path in the plan (relative paths start at the plan), or put the file there.',
+  }
+  try {
+    const { length } = await readFile(path)
+    return { ...base, state: length > 0 ? 'pass' : 'fail', measured: `${length} bytes` }
+  } catch (error) {
+    return { ...base, state: 'fail', measured: messageOf(error) }
+  }
 }
 
 async function diskFree(folder: string): Promise<CheckResult> {

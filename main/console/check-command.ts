@@ -78,6 +78,7 @@ export async function checkPlan(request: CheckRequest): Promise<number> {
       ...(await checkWorkstation(loaded.plan, {
         stateFolder: stateFolder(process.env),
         fileOfPlan: loaded.fileOfPlan,
+        readsMedia: true,
       })),
       ...loaded.plan.nodes.map((node) => reachResult(node, site.facts.get(node.name), run.errors)),
       ...checkNodes(loaded.plan, facts),

@@ -1,7 +1,8 @@
 import { AppError } from '../../shared/errors/index.ts'
-import { isBlocking, type CheckResult } from '../../shared/checks/index.ts'
+import type { CheckResult } from '../../shared/checks/index.ts'
 import { checkNodes } from '../checks/index.ts'
 import { sitePhase } from '../engine/phase.ts'
+import { refuseBlocking } from './refuse-blocking.ts'
 import type { Site } from './site.ts'
 
 /** Refuses nodes that are not what the plan says, before anything on them is altered. */
@@ -18,13 +19,7 @@ export const checkFacts = sitePhase<Site, readonly CheckResult[]>({
   },
   assumeFresh: () => [],
   apply: (context, results) => {
-    const blocking = results.filter(isBlocking)
-    if (blocking.length > 0) throw refusal(blocking)
-    for (const result of results.filter((candidate) => candidate.state !== 'pass')) {
-      context.warn(
-        `${result.target}: ${result.title}: ${result.measured} (should be ${result.threshold}). ${result.remedy}`,
-      )
-    }
+    refuseBlocking(context, results)
     if (results.length > 0) {
       context.evidence('The nodes are what the plan says', `${results.length} checks passed, none blocks`)
     }
@@ -39,18 +34,5 @@ function factsMissing(names: readonly string[]): AppError {
     detail: names.join(', '),
     remedies: ['Switch the nodes on and start again.'],
     isTransient: true,
-  })
-}
-
-function refusal(blocking: readonly CheckResult[]): AppError {
-  const targets = new Set(blocking.map((result) => result.target))
-  return new AppError({
-    code: 'CHECK_BLOCKS',
-    title: blocking.length === 1 ? 'A check does not pass.' : `${blocking.length} checks do not pass.`,
-    detail: blocking
-      .map((result) => `${result.target}: ${result.title}: ${result.measured}; must be: ${result.threshold}.`)
-      .join(' '),
-    remedies: [...new Set(blocking.map((result) => `${result.target}: ${result.remedy}`))],
-    node: targets.size === 1 && !targets.has('all nodes') ? [...targets][0] : undefined,
   })
 }

@@ -1,6 +1,7 @@
 import type { Phase } from '../engine/phase.ts'
 import { changePasswords } from './change-passwords.ts'
 import { checkFacts } from './check-facts.ts'
+import { checkThisWorkstation } from './check-workstation.ts'
 import { configureCluster } from './configure-cluster.ts'
 import { configureHosts } from './configure-hosts.ts'
 import { connectNodes } from './connect-nodes.ts'
@@ -17,6 +18,7 @@ import { watchDeployment } from './watch-deployment.ts'
 
 /** The whole installation, in its order. */
 export const installationPhases: readonly Phase<Site>[] = [
+  checkThisWorkstation,
   waitForInstall,
   connectNodes,
   checkFacts,
