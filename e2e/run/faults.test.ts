@@ -1,10 +1,11 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
-import { readdir, rm, writeFile } from 'node:fs/promises'
+import { appendFile, readdir, rm, statfs } from 'node:fs/promises'
 import { createServer, connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { tmpdir } from 'node:os'
 import process from 'node:process'
+import { promisify } from 'node:util'
 import { describe, expect, test, vi } from 'vitest'
 import { logIn } from '../../main/lab/testing/lab-client.ts'
 import { openIdentityStore } from '../../main/storage/index.ts'
@@ -467,7 +468,7 @@ describe.concurrent('plans and runs', { timeout }, () => {
           let isFull: Promise<void> | undefined
           run.onEvent = (event) => {
             if (event.type !== 'phase-started' || event.phase !== 'link-hosts') return
-            isFull = writeFile(ballast, Buffer.alloc(4 * 1024 * 1024)).catch(() => undefined)
+            isFull = fillDisk(disk, ballast)
           }
           const { exitCode, stderr } = await run.ended
           await isFull
@@ -484,10 +485,19 @@ describe.concurrent('plans and runs', { timeout }, () => {
   })
 })
 
+/** Takes all the space that is left: almost all of it without writing, the rest until the disk refuses more. */
+async function fillDisk(disk: string, ballast: string): Promise<void> {
+  const spare = 1024 * 1024
+  const { bavail, bsize } = await statfs(disk)
+  await promisify(execFile)('/usr/bin/fallocate', ['--length', String(bavail * bsize - spare), ballast])
+  await expect(appendFile(ballast, Buffer.alloc(4 * spare))).rejects.toThrow('ENOSPC')
+}
+
+/** Just large enough for what a run wants to see free before it begins (2 GB). */
 function mountSmallDisk(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined
   const disk = mkdtempSync(join(tmpdir(), 'landfall-disk-'))
-  const { status } = spawnSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk])
+  const { status } = spawnSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=2100m', 'tmpfs', disk])
   return status === 0 ? disk : undefined
 }
 
