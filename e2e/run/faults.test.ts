@@ -493,11 +493,11 @@ async function fillDisk(disk: string, ballast: string): Promise<void> {
   await expect(appendFile(ballast, Buffer.alloc(4 * spare))).rejects.toThrow('ENOSPC')
 }
 
-/** Just large enough for what a run wants to see free before it begins (2 GB). */
+/** Just large enough for what a run needs to see free before it begins. */
 function mountSmallDisk(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined
   const disk = mkdtempSync(join(tmpdir(), 'landfall-disk-'))
-  const { status } = spawnSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=2100m', 'tmpfs', disk])
+  const { status } = spawnSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=256m', 'tmpfs', disk])
   return status === 0 ? disk : undefined
 }
 

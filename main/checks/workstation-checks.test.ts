@@ -44,11 +44,13 @@ describe('room on the workstation', () => {
   }
 
   it.each([
-    [2000, 'pass', '2.0 GB free'],
-    [1999, 'fail', '1.9 GB free'],
-    [0, 'fail', '0.0 GB free'],
-  ])('of %i MB: %s', async (megabytes, state, measured) => {
-    expect(await room(megabytes)).toMatchObject({ id: 'ws.disk-free', state, measured })
+    [2000, 'pass', 'warn', '2.0 GB free'],
+    [1999, 'fail', 'warn', '1.9 GB free'],
+    [200, 'fail', 'warn', '0.2 GB free'],
+    [199, 'fail', 'block', '0.1 GB free'],
+    [0, 'fail', 'block', '0.0 GB free'],
+  ])('of %i MB: %s, %s', async (megabytes, state, severity, measured) => {
+    expect(await room(megabytes)).toMatchObject({ id: 'ws.disk-free', state, severity, measured })
   })
 
   it('is measured where the state folder will be, before it is made', async () => {
