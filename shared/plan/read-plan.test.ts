@@ -693,3 +693,14 @@ describe('whatever the text is', () => {
     )
   })
 })
+
+it('too small a pod network is answered with a size that is enough', () => {
+  const [small] = warningsOf(edit(['podCidr: 100.64.0.0/18', 'podCidr: 100.64.0.0/24'])).filter(
+    ({ code }) => code === 'cidr.pod',
+  )
+  // 256 addresses for each of three nodes.
+  expect(small?.fix).toContain('prefix length of 22')
+  expect(codes(warningsOf(edit(['podCidr: 100.64.0.0/18', 'podCidr: 100.64.0.0/22'])))).not.toContain(
+    'cidr.pod',
+  )
+})

@@ -102,7 +102,7 @@ export function checkClusterNetworkShape(context: RuleContext): Finding[] {
           'cidr.pod',
           path,
           `The pod network ${formatNetwork(network)} has fewer than 256 addresses for each of the ${nodes} nodes.`,
-          'Write a larger network, for example 100.64.0.0/18; it cannot be changed later.',
+          `Write a network with a prefix length of ${prefixFor(nodes * 256)} or smaller; it cannot be changed later.`,
         ),
       )
     }
@@ -122,12 +122,17 @@ export function checkClusterNetworkShape(context: RuleContext): Finding[] {
           'cidr.overlay',
           path,
           `The overlay network ${formatNetwork(network)} is too small for ${nodes} nodes and the VIP.`,
-          'Write a larger network, for example 100.64.192.0/23.',
+          `Write a network with a prefix length of ${prefixFor(nodes + 3)} or smaller.`,
         ),
       )
     }
     return findings
   })
+}
+
+/** Longest prefix whose network has at least so many addresses. */
+function prefixFor(addresses: number): number {
+  return 32 - Math.ceil(Math.log2(addresses))
 }
 
 /** Node, pod, service and overlay network must not share an address. */
