@@ -1,0 +1,1 @@
+export { macAddressSchema, observationSchema, type Observation } from './observation.ts'
