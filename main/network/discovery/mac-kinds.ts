@@ -14,7 +14,7 @@ interface Pattern {
   readonly kind: MacKind['kind']
   readonly form: RegExp
   readonly isVirtualRouter: boolean
-  phrase(group: number | undefined): string
+  readonly phrase: (group: number | undefined) => string
 }
 
 /**
