@@ -186,7 +186,7 @@ class PlanRun {
           reporter.onEvent(event)
           log?.event(event)
         },
-        consoleUrl: `https://${plan.site.vip}/system`,
+        consoleUrl: () => `https://${plan.site.vip}/system`,
       })
       await services.close()
       for (const error of result.errors) {

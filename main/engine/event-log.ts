@@ -123,6 +123,7 @@ const identifiers = new Set([
   'nodes',
   'targets',
   'fingerprint',
+  'address',
   'consoleUrl',
 ])
 

@@ -111,3 +111,31 @@ describe('an act that is repeated', () => {
     expect(history.change('p', undefined, 'boot')).toBe('never')
   })
 })
+
+describe('a resumed run knows of the virtual IP address', () => {
+  const chosenAfter = async (addresses: readonly string[]) => {
+    const journal = createMemoryJournal()
+    const phase = onNodes('p', {
+      apply: async (context) => {
+        for (const address of addresses) await context.report({ type: 'vip-chosen', address })
+      },
+    })
+    await startRun([phase], { journal, redact: (text) => text.replaceAll('10.10', '***') }).result
+    let seen: string | undefined
+    const look = onNodes('q', {
+      gather: ({ history }) => {
+        seen = history.chosenVip()
+        return Promise.resolve()
+      },
+    })
+    await startRun([look], { earlier: journal.events }).result
+    return seen
+  }
+
+  it('that none was chosen', async () => {
+    expect(await chosenAfter([])).toBeUndefined()
+  })
+  it('which one was chosen last, in full, whatever is removed from texts', async () => {
+    expect(await chosenAfter(['10.10.200.163', '10.10.200.171'])).toBe('10.10.200.171')
+  })
+})

@@ -18,6 +18,8 @@ export interface History {
   lastAccepted(node: string | undefined, account: string): CredentialName | undefined
   /** What was seen when this statement was last proven, in this run. */
   evidence(phase: string, node: string | undefined, statement: string): string | undefined
+  /** The virtual IP address that this run chose last; `undefined`: none yet. */
+  chosenVip(): string | undefined
 }
 
 /** Knows what happened in the run so far, events of earlier attempts included. Grows with the run. */
@@ -26,6 +28,7 @@ export class RunHistory implements History {
   readonly #credentials = new Map<string, CredentialTried['outcome']>()
   readonly #accepted = new Map<string, CredentialName>()
   readonly #evidence = new Map<string, string>()
+  #chosenVip: string | undefined
   readonly #redact: (text: string) => string
 
   /** `redact`: what the events went through; a question is put in the same words, or it would find nothing. */
@@ -48,6 +51,9 @@ export class RunHistory implements History {
         break
       case 'evidence':
         this.#evidence.set(keyOf(event.phase, event.node, event.statement), event.seen)
+        break
+      case 'vip-chosen':
+        this.#chosenVip = event.address
         break
       default:
         break
@@ -78,6 +84,10 @@ export class RunHistory implements History {
 
   evidence(phase: string, node: string | undefined, statement: string): string | undefined {
     return this.#evidence.get(keyOf(phase, node, this.#redact(statement)))
+  }
+
+  chosenVip(): string | undefined {
+    return this.#chosenVip
   }
 }
 

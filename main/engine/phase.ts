@@ -7,7 +7,7 @@ import type { History } from './history.ts'
 export type WorkKind = 'wait' | 'api' | 'ssh' | 'upload'
 
 /** What a phase may report besides changes, progress and evidence, which have methods of their own. */
-export type Report = Extract<NewRunEvent, { type: 'identity-pinned' | 'credential-tried' }>
+export type Report = Extract<NewRunEvent, { type: 'identity-pinned' | 'credential-tried' | 'vip-chosen' }>
 type WithoutPlace<E> = E extends unknown ? Omit<E, 'phase' | 'node'> : never
 
 /** One look at something that is waited for. */

@@ -55,7 +55,7 @@ describe('a target of a phase', () => {
           return Promise.resolve()
         },
       })
-    const run = startRun([phase('a'), phase('b')], { consoleUrl: 'https://10.10.200.100/system' })
+    const run = startRun([phase('a'), phase('b')], { consoleUrl: () => 'https://10.10.200.100/system' })
     expect(await run.result).toEqual(done)
     expect(steps).toEqual(
       ['a', 'b'].flatMap((id) => [

@@ -39,8 +39,8 @@ export interface RunOptions<S> {
   readonly signal: AbortSignal
   readonly redact: (text: string) => string
   readonly onEvent: EventListener
-  /** The address to go to when all is done. */
-  readonly consoleUrl?: string
+  /** The address to go to, asked for when all is done: a run may find it out. */
+  readonly consoleUrl?: () => string | undefined
 }
 
 export interface RunResult {
@@ -104,15 +104,13 @@ class Run<S> {
     await this.#cleanUp()
     await this.#log.settled()
     const result = this.#ifNoted(walked)
+    const isInstalled = result.outcome === 'done' && this.#options.mode === 'apply'
+    const consoleUrl = isInstalled ? this.#options.consoleUrl?.() : undefined
     this.#log.emit({
       type: 'run-finished',
       outcome: result.outcome,
       elapsedSeconds: this.#elapsedSince(this.#started),
-      ...(result.outcome === 'done' &&
-      this.#options.mode === 'apply' &&
-      this.#options.consoleUrl !== undefined
-        ? { consoleUrl: this.#options.consoleUrl }
-        : {}),
+      ...(consoleUrl === undefined ? {} : { consoleUrl }),
       errors: result.errors.map((error) => error.toData()),
     })
     await this.#log.settled()

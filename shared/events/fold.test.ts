@@ -6,7 +6,7 @@ import { runEventSchema, type NewRunEvent, type RunEvent } from './schema.ts'
 type End = 'ok' | 'already-done' | 'failed' | 'stopped' | 'killed'
 type Step =
   | { kind: 'progress'; fraction: number | undefined }
-  | { kind: 'change' | 'evidence' | 'warning' | 'retry' | 'credential' | 'identity' }
+  | { kind: 'change' | 'evidence' | 'warning' | 'retry' | 'credential' | 'identity' | 'vip' }
 
 interface TargetScript {
   readonly steps: readonly Step[]
@@ -33,7 +33,7 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      kind: fc.constantFrom('change', 'evidence', 'warning', 'retry', 'credential', 'identity'),
+      kind: fc.constantFrom('change', 'evidence', 'warning', 'retry', 'credential', 'identity', 'vip'),
     }),
   },
 )
@@ -79,6 +79,8 @@ function eventsOfStep(step: Step, at: { phase: string; node?: string }): NewRunE
       return [
         { type: 'identity-pinned', ...at, kind: 'ssh', endpoint: 'e', algorithm: 'a', fingerprint: 'f' },
       ]
+    case 'vip':
+      return [{ type: 'vip-chosen', ...at, address: '10.10.200.100' }]
   }
 }
 

@@ -50,6 +50,8 @@ export interface RunView {
     readonly what: string
   }[]
   readonly consoleUrl: string | undefined
+  /** The virtual IP address that was found; `undefined`: the plan names one, or none is chosen yet. */
+  readonly chosenVip: string | undefined
 }
 
 export const emptyRunView: RunView = {
@@ -68,6 +70,7 @@ export const emptyRunView: RunView = {
   errors: [],
   plannedChanges: [],
   consoleUrl: undefined,
+  chosenVip: undefined,
 }
 
 const pendingTarget: TargetView = { status: 'pending', detail: '', fraction: 0 }
@@ -193,6 +196,14 @@ function applyEvent(view: RunView, event: RunEvent): RunView {
         ...target,
         detail: `${event.error.title} Trying again (attempt ${event.attempt + 1}).`,
       }))
+    case 'vip-chosen':
+      return {
+        ...withTarget(view, event.phase, event.node, (target) => ({
+          ...target,
+          detail: `The virtual IP address is ${event.address}`,
+        })),
+        chosenVip: event.address,
+      }
     case 'change-finished':
     case 'assumption':
     case 'identity-pinned':

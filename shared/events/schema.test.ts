@@ -71,6 +71,7 @@ const fields: Record<RunEventType, Record<string, fc.Arbitrary<unknown>>> = {
     credential: fc.constantFrom('initial', 'new'),
     outcome: fc.constantFrom('trying', 'accepted', 'refused', 'locked'),
   },
+  'vip-chosen': { phase, node, address: fc.ipV4() },
   retry: { phase, node, attempt: fc.integer({ min: 1 }), delaySeconds: seconds, error },
   warning: { phase, node, text },
   error: { phase, node, error },

@@ -141,6 +141,11 @@ export const runEventSchema = z.discriminatedUnion('type', [
     credential: z.enum(['initial', 'new']),
     outcome: z.enum(['trying', 'accepted', 'refused', 'locked']),
   }),
+  /**
+   * `site.vip` is `auto`, and this is the address: durable before anything uses it, so that a resumed run takes the same
+   * one. The last one counts.
+   */
+  z.strictObject({ ...base, type: z.literal('vip-chosen'), phase: phaseId, node, address: z.ipv4() }),
   z.strictObject({
     ...base,
     type: z.literal('retry'),

@@ -77,6 +77,8 @@ function describe(event: RunEvent): string | undefined {
       return event.outcome === 'trying'
         ? undefined
         : `login of ${event.account} with the ${event.credential} password: ${event.outcome}`
+    case 'vip-chosen':
+      return `the virtual IP address is ${event.address}`
     case 'retry': {
       const wait = event.delaySeconds === 0 ? 'now' : `in ${formatDuration(event.delaySeconds)}`
       return `attempt ${event.attempt} failed, trying again ${wait}: ${describeError(event.error)}`
