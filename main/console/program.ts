@@ -81,6 +81,36 @@ export function createProgram(): { run(argv: readonly string[]): Promise<number>
     )
 
   program
+    .command('find-vip')
+    .description('find free addresses for the virtual IP, with the evidence; changes nothing')
+    .argument('<cidr>', 'network or range, for example 10.10.200.0/24 or 10.10.200.50-10.10.200.99')
+    .option('--count <n>', 'how many free addresses are wanted', positiveInteger, 3)
+    .option('--interface <name>', 'interface of this workstation to look through')
+    .option('--via <user@host...>', 'look from this machine too, over SSH')
+    .option('--identity <file>', 'private key for --via')
+    .option('--exclude <addresses...>', 'never offer these, with commas between them')
+    .option(
+      '--recheck [seconds]',
+      'ask the candidates once more, after a minute or the given time',
+      positiveInteger,
+    )
+    .option('--json', 'one JSON document on standard output', false)
+    .action(
+      exits(async (cidr: string, options: FindVipFlags) => {
+        const { findVip } = await import('./find-vip-command.ts')
+        const { identity: identityFile, recheck = 0, via = [], exclude = [], ...rest } = options
+        return findVip({
+          cidr,
+          ...rest,
+          identityFile,
+          via,
+          exclude,
+          recheck: recheck === true ? 60 : recheck,
+        })
+      }),
+    )
+
+  program
     .command('lab')
     .description('run a practice lab until Ctrl-C')
     .argument('[plan]', 'plan that the lab shall fit')
@@ -120,6 +150,17 @@ export function createProgram(): { run(argv: readonly string[]): Promise<number>
       exits(async (planFile: string, node: string, { practice }: { practice: boolean }) => {
         const { forgetIdentities } = await import('./identity-command.ts')
         return forgetIdentities(planFile, node, practice)
+      }),
+    )
+
+  identity
+    .command('forget-host')
+    .description('forget the host key of a machine that find-vip --via looked from')
+    .argument('<host>', 'address or name, as it was given; with :port where it is not 22')
+    .action(
+      exits(async (host: string) => {
+        const { forgetHost } = await import('./via-connection.ts')
+        return forgetHost(host)
       }),
     )
 
@@ -166,6 +207,16 @@ interface CheckFlags {
   labAt?: string
   timeScale?: number
   scenario?: string
+}
+
+interface FindVipFlags {
+  count: number
+  interface?: string
+  via?: string[]
+  identity?: string
+  exclude?: string[]
+  recheck?: number | true
+  json: boolean
 }
 
 interface LabFlags {

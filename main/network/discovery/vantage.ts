@@ -1,4 +1,5 @@
 import type { Observation } from '../../../shared/addresses/index.ts'
+import type { RouteVerdict } from './vantage-output.ts'
 
 /** An interface of a vantage. */
 export interface VantageInterface {
@@ -25,6 +26,8 @@ export interface AskOptions {
   readonly signal: AbortSignal
   /** Each observation as soon as it is certain; the returned list holds all of them. */
   readonly onObservation?: (observation: Observation) => void
+  /** Sweep: every address has been asked three times; the answers so far are known. */
+  readonly onSwept?: () => void
 }
 
 /** Observations, and what the operator should know about how they were made. */
@@ -43,6 +46,8 @@ export interface Vantage {
   readonly name: string
   readonly kind: 'workstation' | 'node'
   facts(signal: AbortSignal): Promise<VantageFacts>
+  /** By which way the vantage would send to an address. Absent where that cannot be asked. */
+  routeTo?(address: string, signal: AbortSignal): Promise<RouteVerdict>
   /** All addresses, through the operating system's neighbour table. Needs no privilege. */
   sweep(addresses: readonly string[], options: AskOptions): Promise<Answers>
   /** All addresses, by nmap. `undefined`: there is no nmap. */

@@ -1,0 +1,120 @@
+import process from 'node:process'
+import type { FreeAddressReport } from '../../shared/addresses/index.ts'
+import { AppError } from '../../shared/errors/index.ts'
+import { parseAddress } from '../../shared/plan/ipv4.ts'
+import { StoppedByOperator } from '../engine/cancellation.ts'
+import { systemClock } from '../engine/clock.ts'
+import { parseAddressRange } from '../network/discovery/address-range.ts'
+import { findFreeAddresses } from '../network/discovery/find-free-addresses.ts'
+import { createNodeVantage } from '../network/discovery/node-vantage.ts'
+import type { Vantage } from '../network/discovery/vantage.ts'
+import { createWorkstationVantage } from '../network/discovery/workstation-vantage.ts'
+import { createSshRunner } from '../network/programs/ssh-runner.ts'
+import { exitCodes } from './exit-codes.ts'
+import { formatFreeAddresses, formatProgress } from './terminal/free-addresses.ts'
+import { connectVia, type ViaConnection } from './via-connection.ts'
+
+/** What `landfall find-vip` was asked for. */
+export interface FindVipRequest {
+  readonly cidr: string
+  readonly count: number
+  readonly interface?: string | undefined
+  /** `user@host` or `user@host:port`; more than one look from several machines. */
+  readonly via: readonly string[]
+  /** Private key for `via`. */
+  readonly identityFile?: string | undefined
+  /** Addresses that shall not be offered. */
+  readonly exclude: readonly string[]
+  /** Seconds after which the candidates are asked once more; 0: not. */
+  readonly recheck: number
+  readonly json: boolean
+}
+
+/** Finds free addresses and shows the evidence. Changes nothing. Returns 1 when it found none. */
+export async function findVip(request: FindVipRequest): Promise<number> {
+  const range = parseAddressRange(request.cidr)
+  const reserved = excludedAddresses(request.exclude)
+  const stop = listenForStop()
+  const connections: ViaConnection[] = []
+  try {
+    for (const target of request.via) {
+      connections.push(await connectVia(target, { identityFile: request.identityFile, signal: stop.signal }))
+    }
+    const vantages: Vantage[] = [
+      createWorkstationVantage({ clock: systemClock }),
+      ...connections.map(({ name, connection, password }) =>
+        createNodeVantage({
+          name,
+          runner: createSshRunner({
+            place: name,
+            connection,
+            ...(password === undefined ? {} : { password }),
+          }),
+          clock: systemClock,
+        }),
+      ),
+    ]
+    const isShowingProgress = process.stderr.isTTY
+    const report = await findFreeAddresses({
+      range,
+      vantages,
+      count: request.count,
+      interface: request.interface,
+      reserved,
+      recheckAfterSeconds: request.recheck,
+      clock: systemClock,
+      signal: stop.signal,
+      ...(isShowingProgress
+        ? {
+            onProgress: (progress) => {
+              process.stderr.write(`\r\u001b[K${formatProgress(progress)}`)
+            },
+          }
+        : {}),
+    })
+    if (isShowingProgress) process.stderr.write('\r\u001b[K')
+    print(report, request)
+    return report.candidates.length > 0 ? exitCodes.done : exitCodes.failed
+  } finally {
+    stop.release()
+    await Promise.all(connections.map(({ connection }) => connection.close()))
+  }
+}
+
+function print(report: FreeAddressReport, { json, recheck }: FindVipRequest): void {
+  process.stdout.write(
+    json ? `${JSON.stringify(report)}\n` : formatFreeAddresses(report, { isRecheckOffered: recheck === 0 }),
+  )
+}
+
+function excludedAddresses(texts: readonly string[]): Map<string, string> {
+  const reserved = new Map<string, string>()
+  for (const text of texts.flatMap((part) => part.split(',')).map((part) => part.trim())) {
+    if (text === '') continue
+    if (parseAddress(text) === undefined) {
+      throw new AppError({
+        code: 'BAD_ARGUMENT',
+        title: `--exclude has "${text}", which is not an IPv4 address.`,
+        detail: 'Nothing was asked.',
+        remedies: ['Write addresses with commas between them, for example --exclude 10.10.200.7,10.10.200.8'],
+      })
+    }
+    reserved.set(text, 'excluded by --exclude')
+  }
+  return reserved
+}
+
+function listenForStop(): { readonly signal: AbortSignal; release(): void } {
+  const controller = new AbortController()
+  const handleStop = () => {
+    controller.abort(new StoppedByOperator())
+  }
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  for (const name of signals) process.on(name, handleStop)
+  return {
+    signal: controller.signal,
+    release: () => {
+      for (const name of signals) process.off(name, handleStop)
+    },
+  }
+}
