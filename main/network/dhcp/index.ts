@@ -1,0 +1,2 @@
+export { askDhcp } from './ask-dhcp.ts'
+export { likelyPool } from './likely-pool.ts'
