@@ -27,6 +27,8 @@ interface SearchOptions {
 /** Requests of one round of duplicate address detection where a proxy makes it the only witness. */
 const probesAgainstProxy = requestsForFree + 1
 const probesOfRfc5227 = 3
+/** An address that is still undecided after so many rounds stays so. */
+const mostRounds = 3
 
 /** What is known of the addresses so far, and the ways to learn more. */
 export class AddressSearch {
@@ -35,7 +37,8 @@ export class AddressSearch {
   readonly #warnings = new Set<string>()
   readonly #proxies = new Map<string, ArpProxy>()
   readonly #offers = new Map<string, DhcpOffer>()
-  readonly #probed = new Set<string>()
+  /** How often duplicate address detection was asked for, by address. */
+  readonly #probed = new Map<string, number>()
   readonly #rechecked = new Set<string>()
   /** Asked only to recognise proxies; not in the range. */
   readonly #witnesses = new Set<string>()
@@ -96,7 +99,7 @@ export class AddressSearch {
   /** Duplicate address detection for a few addresses, from every vantage that can. */
   async probe(addresses: readonly string[]): Promise<void> {
     const { attached, signal } = this.#options
-    for (const address of addresses) this.#probed.add(address)
+    for (const address of addresses) this.#probed.set(address, this.#roundsOf(address) + 1)
     const results = await Promise.all(
       attached.map(async (place) => {
         const options = { interface: place.interface, signal }
@@ -155,21 +158,29 @@ export class AddressSearch {
   }
 
   /**
-   * The best `count` addresses that are free, or would be if duplicate address detection stayed silent, and for which it
-   * was not asked yet. Empty when nobody can ask so.
+   * Of the best `count` addresses that are free, or would be if duplicate address detection stayed silent, those that
+   * still need it. Empty when nobody can ask so.
    */
   unproven(count: number): string[] {
     if (!this.#canProbe) return []
     const hopeful = [...this.#evidence.keys()]
       .filter((address) => !this.#witnesses.has(address))
       .flatMap((address) => {
-        const report = this.judge(address, this.#probed.has(address) ? [] : this.#assumedSilence(address))
-        return report.verdict === 'free' ? [report] : []
+        const report = this.judge(address)
+        if (report.verdict === 'free') return [report]
+        const hoped = this.judge(address, this.#assumedSilence(address))
+        return hoped.verdict === 'free' && this.#roundsOf(address) < mostRounds ? [hoped] : []
       })
+    const isNeeded = ({ address }: AddressReport) =>
+      this.#roundsOf(address) === 0 || this.judge(address).verdict !== 'free'
     return this.#rank(hopeful)
       .slice(0, count)
+      .filter(isNeeded)
       .map(({ address }) => address)
-      .filter((address) => !this.#probed.has(address))
+  }
+
+  #roundsOf(address: string): number {
+    return this.#probed.get(address) ?? 0
   }
 
   get pools(): LikelyPool[] {
