@@ -17,7 +17,11 @@ export interface AskDhcpOptions {
   readonly count?: number | undefined
   readonly clock: Clock
   readonly signal: AbortSignal
-  /** Of the clock's time. Default 4: dnsmasq pings an address for up to three seconds before it offers it. */
+  /**
+   * Of the clock's time. Default 4: dnsmasq pings an address for three seconds before it offers it, and one after the other,
+   * so that it makes one offer in that time, and two in seven seconds (measured with 2.90; servers that do not ping make
+   * all offers at once).
+   */
   readonly deadlineSeconds?: number | undefined
   /** Why it could not be asked: one sentence. Called before `undefined` is returned. */
   readonly onUnavailable?: ((reason: string) => void) | undefined
