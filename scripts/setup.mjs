@@ -5,7 +5,16 @@
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -28,7 +37,21 @@ const systemPrograms = [
   { program: 'ip', debianPackage: 'iproute2' },
   { program: 'openssl', debianPackage: 'openssl' },
   { program: 'script', debianPackage: 'bsdutils' },
+  { program: 'nft', debianPackage: 'nftables' },
+  { program: 'dnsmasq', debianPackage: 'dnsmasq-base' },
+  { program: 'nmap', debianPackage: 'nmap' },
+  { program: 'arping', debianPackage: 'iputils-arping' },
+  { program: 'ping', debianPackage: 'iputils-ping' },
+  { program: 'busybox', debianPackage: 'busybox' },
 ]
+/**
+ * The arping of Thomas Habets, which tests compare with that of iputils. Debian's packages of the two exclude each other,
+ * so this one is unpacked here and not installed (e2e/network/oracles.ts looks for it).
+ */
+const toolsFolder = join(projectRoot, 'node_modules', '.cache', 'landfall-tools')
+const habetsFolder = join(toolsFolder, 'arping')
+const habetsProgram = join(habetsFolder, 'usr', 'sbin', 'arping')
+const habetsPackages = { itself: 'arping', library: 'libnet1' }
 const systemFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
 function wantedStamp() {
@@ -73,23 +96,73 @@ function missingPrograms() {
 /** Installs (Debian, root) or asks for (elsewhere) the system programs that the tests use. */
 export function setupSystem() {
   if (process.platform !== 'linux') return
-  const missing = missingPrograms()
-  if (missing.length === 0) return
-  const packages = missing.map((entry) => entry.debianPackage)
   const isDebianRoot = existsSync('/usr/bin/apt-get') && process.getuid?.() === 0
-  if (!isDebianRoot) {
+  const missing = missingPrograms()
+  if (missing.length > 0) {
+    const packages = missing.map((entry) => entry.debianPackage)
+    if (isDebianRoot) installPackages(packages)
+    else
+      console.error(
+        `Missing for the network tests, which are skipped: ${missing.map((entry) => entry.program).join(', ')}.\n` +
+          `On Debian or Ubuntu: sudo apt-get install ${packages.join(' ')}`,
+      )
+  }
+  if (isHabetsThere()) return
+  if (isDebianRoot) fetchHabetsArping()
+  else
     console.error(
-      `Missing for the network tests, which are skipped: ${missing.map((entry) => entry.program).join(', ')}.\n` +
-        `On Debian or Ubuntu: sudo apt-get install ${packages.join(' ')}`,
+      'The arping of Thomas Habets is missing; tests that compare the two arpings are skipped.\n' +
+        'On Debian or Ubuntu, `npm test` as root fetches it without installing it.',
     )
-    return
-  }
-  console.error(`Installing Debian packages for the tests: ${packages.join(' ')} …`)
+}
+
+function aptGet(args, cwd = projectRoot) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  const run = (args) => spawnSync('apt-get', args, { stdio: ['ignore', 2, 2], env }).status === 0
-  const install = ['install', '-y', '-qq', '--no-install-recommends', ...packages]
-  if (!run(install) && !(run(['update', '-qq']) && run(install))) {
-    console.error(`apt-get could not install ${packages.join(' ')}, see above.`)
-    process.exit(1)
+  return spawnSync('apt-get', args, { cwd, stdio: ['ignore', 2, 2], env }).status === 0
+}
+
+/** Fetches the list of packages only when a package is not in the one that is there. */
+function aptGetFresh(args, cwd) {
+  return aptGet(args, cwd) || (aptGet(['update', '-qq']) && aptGet(args, cwd))
+}
+
+const installation = (packages) => ['install', '-y', '-qq', '--no-install-recommends', ...packages]
+
+function installPackages(packages) {
+  console.error(`Installing Debian packages for the tests: ${packages.join(' ')} …`)
+  if (aptGetFresh(installation(packages))) return
+  console.error(`apt-get could not install ${packages.join(' ')}, see above.`)
+  process.exit(1)
+}
+
+/** It runs: without its library it would not. */
+function isHabetsThere() {
+  return spawnSync(habetsProgram, ['-h'], { encoding: 'utf8' }).stdout?.includes('Thomas Habets') ?? false
+}
+
+function fetchHabetsArping() {
+  console.error('Fetching the arping of Thomas Habets for the tests …')
+  mkdirSync(toolsFolder, { recursive: true })
+  const folder = mkdtempSync(join(toolsFolder, 'unpacking-'))
+  if (unpackHabetsArping(folder)) {
+    // Only what is complete gets the name by which it is looked for.
+    rmSync(habetsFolder, { recursive: true, force: true })
+    renameSync(join(folder, 'content'), habetsFolder)
   }
+  rmSync(folder, { recursive: true, force: true })
+  if (existsSync(habetsProgram) && !isHabetsThere()) aptGetFresh(installation([habetsPackages.library]))
+  if (!isHabetsThere())
+    console.error(
+      'The arping of Thomas Habets could not be fetched, see above; tests that compare the two arpings are skipped.',
+    )
+}
+
+function unpackHabetsArping(folder) {
+  // apt downloads as a user of its own, who has no place here.
+  if (!aptGetFresh(['-qq', '-o', 'APT::Sandbox::User=root', 'download', habetsPackages.itself], folder))
+    return false
+  const file = readdirSync(folder).find((name) => name.endsWith('.deb'))
+  if (file === undefined) return false
+  const args = ['--extract', join(folder, file), join(folder, 'content')]
+  return spawnSync('dpkg-deb', args, { stdio: ['ignore', 2, 2] }).status === 0
 }

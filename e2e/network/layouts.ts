@@ -130,7 +130,8 @@ function fill(most: number, ground: Ground, random: Random): HostSpec[] {
     : addresses.map((each) => ({ kind, address: each }))
 }
 
-function truthOf(
+/** The truth about every address of a network, in order. */
+export function truthOf(
   network: string,
   hosts: readonly HostSpec[],
   seeker: Layout['seeker'],
