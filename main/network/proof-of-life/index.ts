@@ -1,0 +1,3 @@
+export { toCheckResults } from './check-results.ts'
+export { type ProofNode, type ProofReport, type ReachResult } from './proof.ts'
+export { proveAddress } from './prove-address.ts'

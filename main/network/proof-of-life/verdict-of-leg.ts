@@ -1,0 +1,13 @@
+import type { ProofLeg } from './proof.ts'
+
+/** Something was heard, or surely not heard, that makes the address useless from there. */
+export function isFailed(leg: ProofLeg): boolean {
+  return leg.arp === 'other' || leg.arp === 'silent' || leg.ip === 'silent'
+}
+
+/** The holder answered. The workstation's way may be routed: IP must do there. */
+export function isProven(leg: ProofLeg): boolean {
+  return (
+    leg.ip === 'reached' && (leg.arp === 'owner' || (leg.arp === 'unknown' && leg.vantage === 'workstation'))
+  )
+}
