@@ -1,0 +1,5 @@
+export { createDatagramSender } from './datagrams.ts'
+export type { DatagramResult, DatagramSender, SendOutcome } from './datagrams.ts'
+export type { NeighbourEntry, NeighbourTable } from './neighbour-table.ts'
+export { createNeighbourReader, readLocalFile, readNeighbours } from './read-neighbours.ts'
+export { sweepNeighbours, type SweepOptions } from './sweep.ts'

@@ -1,0 +1,37 @@
+import type { Clock } from '../../../engine/clock.ts'
+
+/** What a turn of the processor or a slow reading may add beyond what was slept, in milliseconds. */
+const longestStep = 500
+const longestOversleep = 100
+
+/**
+ * Milliseconds that have passed at least. A wall clock jumps when it is set, or when the machine was suspended; then
+ * it would seem that a question had been repeated for a long time, though it was asked once. What this counts, and it
+ * may count less than what passed, has been waited for.
+ */
+export interface Stopwatch {
+  elapsed(): number
+  /** Sleeps on the clock; rejects with the signal's reason when aborted. */
+  sleep(milliseconds: number, signal: AbortSignal): Promise<void>
+}
+
+export function createStopwatch(clock: Clock): Stopwatch {
+  let elapsed = 0
+  let last = clock.now()
+  const add = (least: number, most: number) => {
+    const now = clock.now()
+    elapsed += Math.min(most, Math.max(least, now - last))
+    last = now
+  }
+  return {
+    elapsed: () => {
+      add(0, longestStep)
+      return elapsed
+    },
+    sleep: async (milliseconds, signal) => {
+      add(0, longestStep)
+      await clock.sleep(milliseconds, signal)
+      add(milliseconds, milliseconds + longestOversleep)
+    },
+  }
+}
