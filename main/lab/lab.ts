@@ -11,7 +11,7 @@ import { ConsoleService } from './console/console-service.ts'
 import type { LabContext } from './context.ts'
 import { resolveDurations } from './durations.ts'
 import { FaultBoard } from './fault-board.ts'
-import { firstHostOf, stableHash } from './hardware.ts'
+import { isInNetwork } from './hardware.ts'
 import type { Exchange } from './http/api-server.ts'
 import { Linking } from './linking.ts'
 import { LocalUi } from './local-ui/local-ui.ts'
@@ -19,6 +19,7 @@ import { LabNode } from './node.ts'
 import { Recorder, type LabReport } from './report.ts'
 import { faultSchema, quietScenario, type Fault, type FaultInput, type Scenario } from './scenario.ts'
 import { Scheduler } from './scheduler.ts'
+import { Segment } from './segment.ts'
 import { takeSnapshot, type LabSnapshot } from './snapshot.ts'
 import type { ShellServices } from './ssh/shell.ts'
 import { SshService } from './ssh/ssh-service.ts'
@@ -61,11 +62,13 @@ export interface Lab {
 /**
  * Starts a practice lab on loopback. All nodes are powered on with the ISO in the drive.
  *
- * @throws AppError `LAB_PLAN_UNFIT` when two things of the plan would answer at the same address and port.
+ * @throws AppError `LAB_PLAN_UNFIT` when two things of the plan would answer at the same address and port, or the scenario
+ * has hosts on another network.
  */
 export async function startLab(options: LabOptions): Promise<Lab> {
   const { plan } = options
   requireDistinctEndpoints(plan)
+  requireHostsOfNetwork(plan, options.scenario ?? quietScenario)
   const scale = options.timeScale ?? 60
   const wallStart = Date.now()
   const simulatedStart = options.clock?.now() ?? options.simulatedStart ?? wallStart
@@ -113,18 +116,12 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     scheduler.catchUp()
     return decideConnection(host, port)
   }
+  const segment = new Segment(context, nodes, cluster)
   const services: ShellServices = {
     now: () => scheduler.now(),
     sudoNeedsPassword: scenario.ssh.sudoPassword,
-    hostAt: (address) => {
-      const node = nodes.find((one) => one.nic.address === address && one.isNetworkUp)
-      if (node !== undefined) return { mac: node.nic.mac }
-      if (address === cluster.vip) return { mac: cluster.leader?.nic.mac ?? '00:00:00:00:00:00' }
-      const gateway = plan.site.gateway ?? firstHostOf(plan.site.network)
-      return address === gateway
-        ? { mac: `02:00:5e:${(stableHash(gateway).match(/../g) ?? []).slice(0, 3).join(':')}` }
-        : null
-    },
+    segment,
+    hasArping: scenario.tools.arping,
     isOpen: (address, port) => decideConnection(address, port).kind === 'open',
     emitReboot: (node) => {
       setImmediate(() => {
@@ -146,10 +143,13 @@ export async function startLab(options: LabOptions): Promise<Lab> {
       if (cluster.isOpen(port)) return { kind: 'open', accept: (socket) => void socket.resume() }
       return { kind: 'refused' }
     }
-    const node = nodes.find((one) => one.nic.address === host)
-    if (node === undefined || !node.isNetworkUp || faults.active('unreachable', node.name) !== null) {
-      return { kind: 'unreachable' }
+    const node = nodes.find((one) => one.nic.address === host) ?? nodes.find((one) => one.raised.has(host))
+    if (node === undefined) {
+      const other = scenario.extraHosts.find((one) => one.address === host)
+      if (other === undefined) return { kind: 'unreachable' }
+      return other.kind === 'answers' ? { kind: 'refused' } : { kind: 'silent' }
     }
+    if (!node.isNetworkUp || faults.active('unreachable', node.name) !== null) return { kind: 'unreachable' }
     const track = (accept: (socket: Socket) => void): Verdict => ({
       kind: 'open',
       accept: (socket) => {
@@ -286,4 +286,16 @@ function requireDistinctEndpoints(plan: Plan): void {
     }
     seen.set(place, owner)
   }
+}
+
+/** A host that nobody can ever see is a mistake of the scenario. */
+function requireHostsOfNetwork(plan: Plan, scenario: Scenario): void {
+  const stray = scenario.extraHosts.find(({ address }) => !isInNetwork(address, plan.site.network))
+  if (stray === undefined) return
+  throw new AppError({
+    code: 'LAB_PLAN_UNFIT',
+    title: 'The scenario does not fit this plan.',
+    detail: `Its host ${stray.address} (extraHosts) is not on the node network ${plan.site.network} of the plan.`,
+    remedies: ['Write addresses of the node network into the scenario.'],
+  })
 }

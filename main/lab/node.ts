@@ -39,6 +39,14 @@ export interface Upload {
   uploadedAt: number
 }
 
+/** A further address of the NIC (`ip addr add`); gone after a restart, and by itself when its time is over. */
+export interface RaisedAddress {
+  prefix: number
+  /** Simulated milliseconds since the Unix epoch; `Infinity`: for ever. */
+  validUntil: number
+  preferredUntil: number
+}
+
 /** One simulated machine that was booted from the ISO. */
 export class LabNode {
   readonly name: string
@@ -51,11 +59,15 @@ export class LabNode {
   readonly accounts = new Map<string, Account>()
   readonly sockets = new Set<Socket>()
   readonly uploads: Upload[] = []
+  /** Besides the address of the NIC itself. */
+  readonly raised = new Map<string, RaisedAddress>()
   readonly agentVersion: string
   readonly #context: LabContext
   readonly #initialHostName: string
 
   stage: NodeStage = 'off'
+  /** How often it was started. */
+  boots = 0
   hostName: string
   identity: ServerIdentity = { certificate: '', key: '' }
   /** OpenSSH private keys. */
@@ -175,6 +187,8 @@ export class LabNode {
     const { scheduler, durations } = this.#context
     const life = ++this.#life
     this.stage = 'booting'
+    this.boots += 1
+    this.raised.clear()
     this.cutConnections()
     this.files.loseEphemeral()
     scheduler.after(durations.boot, () => {
@@ -195,6 +209,8 @@ export class LabNode {
     this.files.write('/etc/machine-id', `${stableHash('machine-id', this.name).slice(0, 32)}\n`)
     this.files.write('/etc/os-release', osRelease)
     this.files.write('/etc/hosts', `127.0.0.1 localhost\n`)
+    // systemd-resolved's own address, as on Ubuntu; the servers behind it are told by resolvectl.
+    this.files.write('/etc/resolv.conf', 'nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch .\n')
     this.files.makeFolders(`/home/${user}`, 'root')
     this.files.write(
       '/opt/spectrocloud/.upload-auth-token',
@@ -254,6 +270,24 @@ export class LabNode {
     return moves && !this.isLinked
   }
 
+  /** Adds or replaces a further address for `validFor` and `preferredFor` simulated milliseconds. */
+  raiseAddress(address: string, prefix: number, validFor: number, preferredFor: number): void {
+    const { scheduler } = this.#context
+    const now = scheduler.now()
+    const raised = { prefix, validUntil: now + validFor, preferredUntil: now + preferredFor }
+    this.raised.set(address, raised)
+    if (validFor === Infinity) return
+    scheduler.at(raised.validUntil, () => {
+      // Unless it was taken away, replaced or lost in a restart in the meantime.
+      if (this.raised.get(address) === raised) this.lowerAddress(address)
+    })
+  }
+
+  /** Takes a further address away. Connections that are open on it stay so, which they would not in reality. */
+  lowerAddress(address: string): void {
+    this.raised.delete(address)
+  }
+
   setHostName(name: string): void {
     this.hostName = name
     this.files.write('/etc/hostname', `${name}\n`)
@@ -285,7 +319,7 @@ export class LabNode {
       '/tmp',
       '/root',
       '/dev',
-      '/proc',
+      '/proc/net',
       '/sys/firmware/efi',
       `/sys/class/net/${this.nic.name}`,
     ]) {
@@ -300,7 +334,17 @@ export class LabNode {
     )
     files.write('/proc/meminfo', memoryInfo(this.hardware.memoryBytes))
     files.write('/proc/cpuinfo', cpuInfo(this.hardware.cpus))
-    files.write(`/sys/class/net/${this.nic.name}/address`, `${this.nic.mac}\n`)
+    const interfaceFiles = {
+      address: this.nic.mac,
+      carrier: '1',
+      carrier_changes: '2',
+      // IFF_UP, IFF_BROADCAST, IFF_MULTICAST (linux/if.h)
+      flags: '0x1003',
+      operstate: 'up',
+    }
+    for (const [name, content] of Object.entries(interfaceFiles)) {
+      files.write(`/sys/class/net/${this.nic.name}/${name}`, `${content}\n`)
+    }
     files.write(
       '/oem/90_custom.yaml',
       '#cloud-config\nstylus:\n  includeTui: true\n  enableMultiNode: true\n  managementMode: local\n  installationMode: airgap\n',

@@ -1,5 +1,6 @@
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
+import { macAddressSchema } from '../../shared/addresses/observation.ts'
 import { AppError } from '../../shared/errors/index.ts'
 import { variantSchema } from '../../shared/plan/index.ts'
 import { durationNames, parseDuration } from './durations.ts'
@@ -120,6 +121,19 @@ const scenarioSchema = z.strictObject({
       sudoPassword: z.boolean().default(false),
     })
     .prefault({}),
+  /** Machines on the node network that are not in the plan; two with one address are a collision. */
+  extraHosts: z
+    .array(
+      z.strictObject({
+        address: z.ipv4(),
+        mac: macAddressSchema,
+        /** `drops`: answers ARP and nothing else. */
+        kind: z.enum(['answers', 'drops']).default('answers'),
+      }),
+    )
+    .default([]),
+  /** Programs that the image of the nodes has. */
+  tools: z.strictObject({ arping: z.boolean().default(true) }).prefault({}),
   faults: z.array(faultSchema).default([]),
 })
 export type Scenario = z.infer<typeof scenarioSchema>

@@ -5,13 +5,15 @@ import { createScaledClock, type Clock } from '../engine/clock.ts'
 import type { Dialler, DialOptions, Endpoint } from '../network/dialler.ts'
 
 /**
- * What becomes of a connection attempt. `reset`: something accepts and hangs up, like a service that is starting.
+ * What becomes of a connection attempt. `reset`: something accepts and hangs up, like a service that is starting ·
+ * `silent`: the packets are dropped, and the client waits until its own time-out.
  */
 export type Verdict =
   | { kind: 'open'; accept: (socket: Socket) => void }
   | { kind: 'refused' }
   | { kind: 'reset' }
   | { kind: 'unreachable' }
+  | { kind: 'silent' }
 
 export type LabService = 'ssh' | 'local-ui' | 'console'
 
@@ -68,6 +70,11 @@ export class Switch {
         socket.pause()
         const separator = line.lastIndexOf(':')
         const verdict = this.#decide(line.slice(0, separator), Number(line.slice(separator + 1)))
+        // Read on, so that the end of the client is noticed.
+        if (verdict.kind === 'silent') {
+          socket.resume()
+          return
+        }
         socket.write(`${replies[verdict.kind]}\n`, () => {
           if (verdict.kind === 'open') verdict.accept(socket)
           else if (verdict.kind === 'reset') socket.resetAndDestroy()
@@ -84,7 +91,7 @@ export class Switch {
       const verdict = this.#decide(host, port)
       if (verdict.kind === 'open') verdict.accept(socket)
       // Silence is how a host that is not there looks from here.
-      else if (verdict.kind !== 'unreachable') socket.resetAndDestroy()
+      else if (verdict.kind !== 'unreachable' && verdict.kind !== 'silent') socket.resetAndDestroy()
     })
   }
 

@@ -1,13 +1,9 @@
 import { FileSystemError, normalize } from '../file-system.ts'
 import type { LabNode } from '../node.ts'
+import type { Segment } from '../segment.ts'
 import { CommandLineError, parseCommandLine, type ListItem, type SimpleCommand } from './command-line.ts'
-import { commands } from './commands.ts'
-
-/** What a command reads: bytes as they come, or line by line. */
-export interface Input {
-  readLine: () => Promise<string>
-  chunks: () => AsyncIterable<Buffer>
-}
+import { commands } from './commands/index.ts'
+import { inputOf, type Input } from './input.ts'
 
 export interface CommandCall {
   node: LabNode
@@ -18,20 +14,28 @@ export interface CommandCall {
   err: (data: string | Buffer) => Promise<void> | void
   /** Absolute form of a path that may be relative to the home folder. */
   resolve: (path: string) => string
-  /** Runs another command, as another user when given. */
-  run: (words: string[], user: string) => Promise<number>
+  /** Runs another command, as another user when given. `changes`: what it reads, and how it waits. */
+  run: (words: string[], user: string, changes?: Partial<Pick<Streams, 'stdin' | 'sleep'>>) => Promise<number>
   /** Runs a whole command line (`sh -c`). */
   runLine: (line: string, user: string) => Promise<number>
+  /** Is there such a program on this node? By name or path. */
+  hasProgram: (name: string) => boolean
+  /** Waits in simulated time. Throws `CommandKilled` when nobody listens any more, or the time of the command is over. */
+  sleep: (milliseconds: number) => Promise<void>
   services: ShellServices
 }
+
+/** The command was ended from outside. */
+export class CommandKilled extends Error {}
 
 /** What commands need of the rest of the lab. */
 export interface ShellServices {
   /** Simulated milliseconds. */
   now: () => number
   sudoNeedsPassword: boolean
-  /** Is there a machine that answers at this address, and with which MAC? */
-  hostAt: (address: string) => { mac: string } | null
+  segment: Segment
+  /** `false`: the image came without arping. */
+  hasArping: boolean
   /** Is a TCP connection accepted there? */
   isOpen: (address: string, port: number) => boolean
   emitReboot: (node: LabNode) => void
@@ -41,6 +45,8 @@ export interface ShellServices {
 export type Command = (call: CommandCall) => number | Promise<number>
 
 export interface Streams {
+  /** As `CommandCall.sleep`. */
+  sleep: (milliseconds: number) => Promise<void>
   stdin: Input
   out: (data: string | Buffer) => Promise<void> | void
   err: (data: string | Buffer) => Promise<void> | void
@@ -99,23 +105,6 @@ async function runPipeline(
   return code
 }
 
-export function inputOf(content: Buffer): Input {
-  let rest = content
-  return {
-    readLine: () => {
-      const end = rest.indexOf('\n')
-      const line = rest.subarray(0, end === -1 ? rest.length : end).toString()
-      rest = rest.subarray(end === -1 ? rest.length : end + 1)
-      return Promise.resolve(line)
-    },
-    chunks: () => toAsync(rest),
-  }
-}
-
-async function* toAsync(content: Buffer): AsyncGenerator<Buffer> {
-  if (content.length > 0) yield await Promise.resolve(content)
-}
-
 async function runSimple(
   node: LabNode,
   user: string,
@@ -151,12 +140,14 @@ async function runSimple(
     return 1
   }
   if (command.mergesStderr) err = out
-  const run = async (words: string[], asUser: string): Promise<number> => {
+  const hasProgram = (name: string) => programNamed(name, services) !== undefined
+  const run: CommandCall['run'] = async (words, asUser, changes = {}) => {
+    const own = { stdin, sleep: streams.sleep, ...changes }
     // Assignments before a command (LC_ALL=C) change nothing here.
     const start = words.findIndex((word) => !/^[A-Za-z_]\w*=/.test(word))
     const [name, ...args] = start === -1 ? [] : words.slice(start)
     if (name === undefined) return 0
-    const implementation = commands.get(name.replace(/^(\/usr)?(\/local)?\/s?bin\//, ''))
+    const implementation = programNamed(name, services)
     if (implementation === undefined) {
       await err(
         name.includes('/')
@@ -170,12 +161,13 @@ async function runSimple(
         node,
         user: asUser,
         args,
-        stdin,
+        ...own,
         out,
         err,
         resolve,
-        run,
-        runLine: (line, lineUser) => runCommandLine(node, lineUser, line, { stdin, out, err }, services),
+        run: (inner, innerUser, innerChanges = {}) => run(inner, innerUser, { ...own, ...innerChanges }),
+        runLine: (line, lineUser) => runCommandLine(node, lineUser, line, { ...own, out, err }, services),
+        hasProgram,
         services,
       })
     } catch (error) {
@@ -185,4 +177,9 @@ async function runSimple(
     }
   }
   return await run(command.words, user)
+}
+
+function programNamed(name: string, services: ShellServices): Command | undefined {
+  const plain = name.replace(/^(\/usr)?(\/local)?\/s?bin\//, '')
+  return plain === 'arping' && !services.hasArping ? undefined : commands.get(plain)
 }

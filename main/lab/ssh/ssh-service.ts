@@ -5,7 +5,8 @@ import type { Account } from '../account.ts'
 import type { LabContext } from '../context.ts'
 import type { LabNode } from '../node.ts'
 import { serveSftp } from './sftp.ts'
-import { runCommandLine, type Input, type ShellServices } from './shell.ts'
+import type { Input } from './input.ts'
+import { CommandKilled, runCommandLine, type ShellServices } from './shell.ts'
 
 /** The SSH server of one node; like the Local UI it is handed the sockets that reached the node's address. */
 export class SshService {
@@ -114,18 +115,31 @@ export class SshService {
 
   async #execute(channel: ServerChannel, user: string, command: string): Promise<void> {
     channel.on('error', () => undefined)
-    this.#context.scheduler.catchUp()
+    const { scheduler } = this.#context
+    scheduler.catchUp()
+    let isGone = false
+    const gone = Promise.withResolvers<undefined>()
+    channel.once('close', () => {
+      isGone = true
+      gone.resolve(undefined)
+    })
     const code = await runCommandLine(
       this.#node,
       user,
       command,
       {
+        sleep: async (milliseconds) => {
+          await Promise.race([scheduler.sleep(milliseconds), gone.promise])
+          if (isGone) throw new CommandKilled()
+        },
         stdin: inputOfStream(channel),
         out: (data) => writeAll(channel, data),
         err: (data) => writeAll(channel.stderr, data),
       },
       this.#services,
     ).catch(async (error: unknown) => {
+      // As a signal of the server would end it; there is nobody left to be told.
+      if (error instanceof CommandKilled) return 137
       this.#context.recorder.count('labErrors')
       await writeAll(
         channel.stderr,

@@ -107,7 +107,9 @@ export function routeOfIpRouteGet(result: {
   if (result.exitCode !== 0) {
     const reason = printableStart(result.stderr, 200)
     // The kernel's answer to the question; anything else is trouble of the program.
-    return result.stderr.includes('RTNETLINK answers') ? { kind: 'none', reason } : { kind: 'unknown', reason }
+    return result.stderr.includes('RTNETLINK answers')
+      ? { kind: 'none', reason }
+      : { kind: 'unknown', reason }
   }
   const parsed = z.array(routeSchema).safeParse(jsonOf(result.stdout))
   const route = parsed.success ? parsed.data.find((one) => one.dst !== undefined) : undefined

@@ -1,0 +1,114 @@
+import type { Scheduler } from './scheduler.ts'
+
+/** Durations of Linux' neighbour table as it is delivered (arp(7)), in simulated milliseconds. */
+const requestInterval = 1000
+const requests = 3
+const reachableFor = 30_000
+/** Requests to a known neighbour count first (`ucast_solicit`); iproute2 shows the sum. */
+const countedBefore = 3
+
+export interface CachedNeighbour {
+  address: string
+  mac: string | null
+  state: 'REACHABLE' | 'STALE' | 'INCOMPLETE' | 'FAILED'
+  /** As `ip -s neigh` prints it. */
+  probes: number
+  /** Seconds. */
+  usedBefore: number
+  confirmedBefore: number
+}
+
+interface Entry {
+  mac: string | null
+  /** `asking` until somebody answered or nobody did. */
+  phase: 'asking' | 'known' | 'failed'
+  asked: number
+  usedAt: number
+  confirmedAt: number
+}
+
+/**
+ * The neighbour table of one node, by the rules of Linux: the first packet for an address makes three ARP requests, one
+ * each second; then it is known, or has failed. A known one is asked for again after 30 s; until then packets go to
+ * the machine that had it, unless the new owner announces itself.
+ *
+ * Simplified: a stale entry asks at once when it is used, without the delay in which Linux still trusts it, and nothing
+ * is ever thrown away.
+ */
+export class NeighbourCache {
+  readonly #scheduler: Scheduler
+  readonly #ask: (address: string) => string | null
+  readonly #entries = new Map<string, Entry>()
+
+  /** `ask`: the MAC of whoever answers a request at this moment. */
+  constructor(scheduler: Scheduler, ask: (address: string) => string | null) {
+    this.#scheduler = scheduler
+    this.#ask = ask
+  }
+
+  /** A packet for the address. Returns the MAC that it is sent to; `null` when it has to wait for an answer. */
+  use(address: string): string | null {
+    const now = this.#scheduler.now()
+    const known = this.#entries.get(address)
+    if (known !== undefined) known.usedAt = now
+    if (known?.phase === 'asking') return null
+    if (known?.phase === 'known' && this.#isFresh(known)) return known.mac
+    const entry: Entry = { mac: null, phase: 'asking', asked: 0, usedAt: now, confirmedAt: now }
+    this.#entries.set(address, entry)
+    this.#request(address, entry)
+    return entry.mac
+  }
+
+  /** An announcement: changes what is known, and does not make known what nobody asked for. */
+  learn(address: string, mac: string): void {
+    const entry = this.#entries.get(address)
+    if (entry === undefined) return
+    entry.mac = mac
+    entry.phase = 'known'
+    // Not confirmed: the next packet asks.
+    entry.confirmedAt = this.#scheduler.now() - reachableFor
+  }
+
+  list(): CachedNeighbour[] {
+    const now = this.#scheduler.now()
+    return [...this.#entries].map(([address, entry]) => ({
+      address,
+      mac: entry.mac,
+      state: this.#stateOf(entry),
+      probes: countedBefore + entry.asked,
+      usedBefore: Math.floor((now - entry.usedAt) / 1000),
+      confirmedBefore: Math.floor((now - entry.confirmedAt) / 1000),
+    }))
+  }
+
+  #stateOf(entry: Entry): CachedNeighbour['state'] {
+    switch (entry.phase) {
+      case 'asking':
+        return 'INCOMPLETE'
+      case 'failed':
+        return 'FAILED'
+      case 'known':
+        return this.#isFresh(entry) ? 'REACHABLE' : 'STALE'
+    }
+  }
+
+  #isFresh(entry: Entry): boolean {
+    return this.#scheduler.now() - entry.confirmedAt < reachableFor
+  }
+
+  #request(address: string, entry: Entry): void {
+    entry.asked += 1
+    const mac = this.#ask(address)
+    if (mac !== null) {
+      entry.mac = mac
+      entry.phase = 'known'
+      entry.confirmedAt = this.#scheduler.now()
+      return
+    }
+    this.#scheduler.after(requestInterval, () => {
+      if (entry.phase !== 'asking') return
+      if (entry.asked < requests) this.#request(address, entry)
+      else entry.phase = 'failed'
+    })
+  }
+}

@@ -1,0 +1,47 @@
+import { isIpv4 } from '../../hardware.ts'
+import type { Command } from '../shell.ts'
+import { split, usage } from './arguments.ts'
+
+/** ping of iputils: one request a second, in simulated time; asks by ARP, as every packet does. */
+export const ping: Command = async (call) => {
+  const { operands, options } = split(call.args, ['-c', '-W', '-w', '-s', '-M', '-I', '-i'])
+  const { node } = call
+  const { segment } = call.services
+  const target = operands[0] ?? ''
+  if (target === '') return await usage(call, 'ping: usage error: Destination address required', 1)
+  if (!isIpv4(target)) return await usage(call, `ping: ${target}: Temporary failure in name resolution`)
+  const count = Number(options.get('-c') ?? 1)
+  const size = Number(options.get('-s') ?? 56)
+  const wait = Number(options.get('-W') ?? 10) * 1000
+  const interval = Number(options.get('-i') ?? 1) * 1000
+  const isTooLong = options.get('-M') === 'do' && size + 28 > node.nic.mtu
+  await call.out(`PING ${target} (${target}) ${size}(${size + 28}) bytes of data.\n`)
+  let received = 0
+  let waited = 0
+  for (let index = 1; index <= count; index += 1) {
+    if (isTooLong) await call.err(`ping: local error: message too long, mtu=${node.nic.mtu}\n`)
+    else if (segment.isReachable(node, target)) {
+      received += 1
+      await call.out(`${size + 8} bytes from ${target}: icmp_seq=${index} ttl=64 time=0.412 ms\n`)
+    }
+    const pause = index < count ? interval : received < count && !isTooLong ? wait : 0
+    if (pause > 0) await call.sleep(pause)
+    if (index < count) waited += pause
+  }
+  await call.out(
+    `\n--- ${target} ping statistics ---\n${count} packets transmitted, ${received} received, ${Math.round(((count - received) / Math.max(1, count)) * 100)}% packet loss, time ${waited}ms\n`,
+  )
+  return received > 0 ? 0 : 1
+}
+
+/** TCP only. */
+export const nc: Command = async (call) => {
+  const { operands, options } = split(call.args, ['-w'])
+  const [host = '', port = ''] = operands
+  if (options.has('-u')) return await usage(call, `nc: the practice lab's nc knows no UDP`, 1)
+  if (call.services.isOpen(host, Number(port))) {
+    await call.err(`Connection to ${host} ${port} port [tcp/*] succeeded!\n`)
+    return 0
+  }
+  return await usage(call, `nc: connect to ${host} port ${port} (tcp) failed: Connection refused`, 1)
+}

@@ -1,0 +1,106 @@
+import { isIpv4 } from '../../hardware.ts'
+import { bashDatagramScript } from '../../../network/discovery/remote-datagrams.ts'
+import { launcherScript } from '../../../network/programs/remote-launcher.ts'
+import { inputOf } from '../input.ts'
+import { CommandKilled, type Command } from '../shell.ts'
+import { collect, usage } from './arguments.ts'
+
+/**
+ * Starts a program as the product's launcher script does. That the client went away is noticed at the channel here, not by
+ * reading standard input.
+ */
+const launcher: Command = async (call) => {
+  const [seconds = '', size = '', ...words] = call.args
+  await call.out('landfall:begin\n')
+  await call.err('landfall:begin\n')
+  if (!call.hasProgram(words[0] ?? '')) {
+    await call.err('landfall:missing\n')
+    return 127
+  }
+  const bytes = Number(size)
+  const given = bytes > 0 ? (await collect(call.stdin.chunks())).subarray(0, bytes) : Buffer.alloc(0)
+  return await call.run(['timeout', '-k', '1', seconds, ...words], call.user, { stdin: inputOf(given) })
+}
+
+/** Sends one byte by UDP to port 9 of every address that is given, and prints those that it could send to. */
+const datagrams: Command = async (call) => {
+  const { segment } = call.services
+  const { node } = call
+  for (const address of call.args) {
+    if (!isIpv4(address)) {
+      await call.err(`landfall: line 2: /dev/udp/${address}/9: Invalid argument\n`)
+      continue
+    }
+    if (!segment.hasAddress(node, address)) {
+      segment.neighboursOf(node).use(segment.isOnLink(node, address) ? address : node.nic.gateway)
+    }
+    await call.out(`${address}\n`)
+  }
+  return 0
+}
+
+/**
+ * Scripts of the product that use more of a shell than the lab has. The lab knows them word for word, each as one program:
+ * what they do to the node and what they print is simulated, not how. A script that is changed has to be changed here.
+ */
+const knownScripts: ReadonlyMap<string, Command> = new Map([
+  [launcherScript, launcher],
+  [bashDatagramScript, datagrams],
+])
+
+export const shell: Command = async (call) => {
+  const [option, script = '', , ...parameters] = call.args
+  if (option !== '-c') return await call.runLine((await collect(call.stdin.chunks())).toString(), call.user)
+  const known = knownScripts.get(script)
+  if (known !== undefined) return await known({ ...call, args: parameters })
+  if (parameters.length > 0) {
+    return await usage(call, "bash: -c: the practice lab's shell does not know positional parameters")
+  }
+  return await call.runLine(script, call.user)
+}
+
+/** coreutils' timeout, in simulated time: what a command takes on this workstation does not count. */
+export const timeout: Command = async (call) => {
+  const words = [...call.args]
+  for (let option = words[0]; option?.startsWith('-') === true; option = words[0]) {
+    words.shift()
+    if (option === '-k' || option === '-s') words.shift()
+    else if (!/^--(foreground|preserve-status|verbose)$|^--(kill-after|signal)=|^-[ks]./.test(option)) {
+      return await usage(call, `timeout: invalid option '${option}'`, 125)
+    }
+  }
+  const [limit = '', ...command] = words
+  const seconds = /^\d+(\.\d+)?s?$/.test(limit) ? parseFloat(limit) : NaN
+  if (Number.isNaN(seconds)) return await usage(call, `timeout: invalid time interval '${limit}'`, 125)
+  if (!call.hasProgram(command[0] ?? '')) {
+    return await usage(
+      call,
+      `timeout: failed to run command '${command[0] ?? ''}': No such file or directory`,
+      127,
+    )
+  }
+  const isOver = new CommandKilled()
+  // 0 means no limit.
+  let left = seconds === 0 ? Infinity : seconds * 1000
+  try {
+    return await call.run(command, call.user, {
+      sleep: async (milliseconds) => {
+        const part = Math.min(milliseconds, left)
+        await call.sleep(part)
+        left -= part
+        if (part < milliseconds) throw isOver
+      },
+    })
+  } catch (error) {
+    if (error === isOver) return 124
+    throw error
+  }
+}
+
+export const commandBuiltin: Command = async (call) => {
+  const [option, name = ''] = call.args
+  if (option !== '-v') return await call.run(call.args, call.user)
+  if (!call.hasProgram(name)) return 1
+  await call.out(name.includes('/') ? `${name}\n` : `/usr/bin/${name}\n`)
+  return 0
+}
