@@ -1,0 +1,3 @@
+export { localNmap } from './local-nmap.ts'
+export { nmapThrough } from './nmap-program.ts'
+export { scanWithNmap } from './scan-addresses.ts'
