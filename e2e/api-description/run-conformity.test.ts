@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openSite } from '../../main/console/open-site.ts'
 import { loadPlan } from '../../main/console/plan-file.ts'
 import { openRunSecrets } from '../../main/console/run-secrets.ts'
+import { practiceView } from '../../main/console/workstation-view.ts'
 import { executeRun } from '../../main/engine/run.ts'
 import { startLab, type Exchange } from '../../main/lab/index.ts'
 import { installationPhases } from '../../main/phases/index.ts'
@@ -40,6 +41,7 @@ async function installAndRecord(planFile: string): Promise<Exchange[]> {
     dialler: lab.dialler,
     clock: lab.clock,
     runFolder: folder,
+    workstation: practiceView,
   })
   try {
     const result = await executeRun({

@@ -4,17 +4,23 @@ import { AppError } from '../../shared/errors/index.ts'
 import { isBlocking, type CheckResult } from '../../shared/checks/index.ts'
 import { checkNodes, checkWorkstation, reachResult } from '../checks/index.ts'
 import { systemClock } from '../engine/clock.ts'
-import { executeRun } from '../engine/run.ts'
+import { acquireLease } from '../engine/lease.ts'
+import type { Phase } from '../engine/phase.ts'
+import { executeRun, type RunResult } from '../engine/run.ts'
 import { systemDialler } from '../network/dialler.ts'
 import { connectNodes } from '../phases/connect-nodes.ts'
+import type { Site } from '../phases/site.ts'
 import { waitForInstall } from '../phases/wait-for-install.ts'
 import { memoryIdentityStore, openIdentityStore } from '../storage/index.ts'
 import { SiteFolder, stateFolder } from '../storage/site-folder.ts'
+import { reachableId, vipChecks } from './check-vip.ts'
 import { exitCodes } from './exit-codes.ts'
+import { listenForStop } from './listen-for-stop.ts'
 import { openSite } from './open-site.ts'
 import { formatProblem, loadPlan } from './plan-file.ts'
 import { labPasswordsOf, openPractice } from './practice.ts'
 import { openRunSecrets } from './run-secrets.ts'
+import { practiceView, realView } from './workstation-view.ts'
 
 interface CheckRequest {
   readonly planFile: string
@@ -26,8 +32,20 @@ interface CheckRequest {
   readonly scenario?: string
 }
 
-/** Runs the checks that there are. Reads only; returns 3 when one of them blocks. */
+/**
+ * Runs the checks that there are; returns 3 when one of them blocks. Reads only, except for `vip.reachable`, which runs
+ * when it is named only.
+ */
 export async function checkPlan(request: CheckRequest): Promise<number> {
+  const stop = listenForStop()
+  try {
+    return await runChecks(request, stop.signal)
+  } finally {
+    stop.release()
+  }
+}
+
+async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<number> {
   const loaded = await loadPlan(request.planFile)
   const isPractice = request.lab || request.labAt !== undefined
   const secrets = await openRunSecrets({
@@ -56,23 +74,31 @@ export async function checkPlan(request: CheckRequest): Promise<number> {
     dialler: practice?.dialler ?? systemDialler,
     clock,
     runFolder: folder.folder,
+    workstation: isPractice ? practiceView : realView(loaded.plan, clock),
     connectTimeoutMilliseconds: 5000,
   })
   try {
-    const run = await executeRun({
-      runId: 'check',
-      plan: loaded.plan,
-      planDigest: '0'.repeat(64),
-      // The practice lab has just been switched on; on a real site the nodes are there, or that is the finding.
-      phases: practice === undefined ? [connectNodes] : [waitForInstall, connectNodes],
-      services: site,
-      mode: 'apply',
-      clock,
-      retryDelaysSeconds: [],
-      signal: new AbortController().signal,
-      redact: (text) => secrets.store.redactor.redact(text),
-      onEvent: () => undefined,
-    })
+    const walk = (phases: readonly Phase<Site>[]) =>
+      executeRun({
+        runId: 'check',
+        plan: loaded.plan,
+        planDigest: '0'.repeat(64),
+        phases,
+        services: site,
+        mode: 'apply',
+        clock,
+        retryDelaysSeconds: [],
+        signal,
+        redact: (text) => secrets.store.redactor.redact(text),
+        onEvent: () => undefined,
+      })
+    // The practice lab has just been switched on; on a real site the nodes are there, or that is the finding.
+    const run = await walk(practice === undefined ? [connectNodes] : [waitForInstall, connectNodes])
+    const vipResults: CheckResult[] = []
+    const vipRun = isVipAsked(request) ? await lookAtVip(request, folder, walk, vipResults) : undefined
+    if (run.outcome === 'stopped' || vipRun?.outcome === 'stopped') return exitCodes.stopped
+    const [vipError] = vipRun?.errors ?? []
+    if (vipError !== undefined) throw vipError
     const facts = [...site.facts.values()]
     const results = [
       ...(await checkWorkstation(loaded.plan, {
@@ -82,6 +108,7 @@ export async function checkPlan(request: CheckRequest): Promise<number> {
       })),
       ...loaded.plan.nodes.map((node) => reachResult(node, site.facts.get(node.name), run.errors)),
       ...checkNodes(loaded.plan, facts),
+      ...vipResults,
     ].filter((result) => request.only === undefined || request.only.includes(result.id))
     if (request.only !== undefined && results.length === 0) throw unknownChecks(request.only)
     const warnings = loaded.warnings.map((warning) => formatProblem(request.planFile, warning))
@@ -92,6 +119,31 @@ export async function checkPlan(request: CheckRequest): Promise<number> {
   } finally {
     await site.close()
     await practice?.stop()
+  }
+}
+
+function isVipAsked({ only }: CheckRequest): boolean {
+  return only === undefined || only.some((id) => id.startsWith('vip.'))
+}
+
+/** Whoever raises the address on nodes must be alone on the site. */
+async function lookAtVip(
+  { only }: CheckRequest,
+  folder: SiteFolder,
+  walk: (phases: readonly Phase<Site>[]) => Promise<RunResult>,
+  results: CheckResult[],
+): Promise<RunResult> {
+  const isReachableAsked = only?.includes(reachableId) === true
+  const phase = vipChecks({
+    isReachableAsked,
+    takeResults: (more) => results.push(...more),
+    announce: (text) => process.stderr.write(`${text}\n`),
+  })
+  const lease = isReachableAsked ? await acquireLease(folder.leaseFile) : undefined
+  try {
+    return await walk([phase])
+  } finally {
+    await lease?.release()
   }
 }
 

@@ -11,8 +11,9 @@ export async function isStartConfirmed(plan: Plan, signal: AbortSignal): Promise
   if (!process.stdin.isTTY || !process.stderr.isTTY) return true
   const nodes = plan.nodes.map((node) => `${node.name} (${node.address})`).join(', ')
   process.stderr.write(
-    `Installs "${plan.cluster.name}" on site ${plan.site.name}: ${nodes}, virtual IP address ${plan.site.vip}.\n` +
-      `The drive ${plan.cluster.storagePoolDrive} of every node becomes the storage pool.\n`,
+    `Installs "${plan.cluster.name}" on site ${plan.site.name}: ${nodes}, virtual IP address: ${
+      plan.site.vip === 'auto' ? 'a free one that is looked for' : plan.site.vip
+    }.\n` + `The drive ${plan.cluster.storagePoolDrive} of every node becomes the storage pool.\n`,
   )
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {

@@ -5,7 +5,7 @@ import type { Clock } from '../engine/clock.ts'
 import type { Dialler } from '../network/dialler.ts'
 import { ConsoleAccess } from '../phases/console-access.ts'
 import { NodeAccess } from '../phases/node-access.ts'
-import { leaderOf, type Site, type SiteContext } from '../phases/site.ts'
+import { isVipSearched, leaderOf, type Site, type SiteContext, type WorkstationView } from '../phases/site.ts'
 import type { SecretStore } from '../secrets/index.ts'
 import type { IdentityStore } from '../storage/identity-store.ts'
 import type { LoadedPlan } from './plan-file.ts'
@@ -22,6 +22,7 @@ interface SiteOptions {
   readonly dialler: Dialler
   readonly clock: Clock
   readonly runFolder: string
+  readonly workstation: WorkstationView
   /** Real time for one connection. */
   readonly connectTimeoutMilliseconds?: number
 }
@@ -45,13 +46,14 @@ export function openSite(options: SiteOptions): Site & { close(): Promise<void> 
   })
   const consoleAccess = new ConsoleAccess({
     plan,
+    vip: () => site.vip,
     secrets,
     areSecretsComplete: options.areSecretsComplete,
     identities,
     dialler,
     clock,
   })
-  return {
+  const site: Site = {
     plan,
     fileOfPlan: loaded.fileOfPlan,
     readFile: readPlanFile,
@@ -61,13 +63,19 @@ export function openSite(options: SiteOptions): Site & { close(): Promise<void> 
     nodes,
     console: consoleAccess,
     facts: new Map(),
+    vip: isVipSearched(plan) ? undefined : plan.site.vip,
+    vipSeenFreeAt: undefined,
+    isVipRaised: false,
+    workstation: options.workstation,
     prepared: undefined,
     leaderView: createLeaderView(nodes, plan, clock),
+  }
+  return Object.assign(site, {
     close: async () => {
       await nodes.close()
       await consoleAccess.close()
     },
-  }
+  })
 }
 
 function createLeaderView(nodes: NodeAccess, plan: LoadedPlan['plan'], clock: Clock): Site['leaderView'] {

@@ -80,9 +80,9 @@ describe('changes that the site cannot follow any more', () => {
       key: 'key',
       what: 'something',
     }))
-  const refusalOf = (changed: string[], events: RunEvent[]): AppError | undefined => {
+  const refusalOf = (changed: string[], events: RunEvent[], vip = '10.10.200.100'): AppError | undefined => {
     try {
-      refuseFrozenChanges(changed, events)
+      refuseFrozenChanges(changed, events, vip)
       return undefined
     } catch (error) {
       if (error instanceof AppError) return error
@@ -139,6 +139,16 @@ describe('changes that the site cannot follow any more', () => {
       expect(refusalOf([path], begun('link-hosts', 'deploy-cluster'))).toBeUndefined()
     },
   )
+
+  it('do not include the address itself in place of auto, once it was found', () => {
+    const events = begun('link-hosts', 'deploy-cluster')
+    const { time } = events[0] ?? { time: '' }
+    events.push({ type: 'vip-chosen', seq: 3, time, phase: 'find-vip', address: '10.10.200.163' })
+    expect(refusalOf(['site.vip'], events, '10.10.200.163')).toBeUndefined()
+    expect(refusalOf(['site.vip'], events, '10.10.200.164')?.code).toBe('PLAN_FROZEN')
+    expect(refusalOf(['site.vip'], events, 'auto')?.code).toBe('PLAN_FROZEN')
+    expect(refusalOf(['site.vip', 'cluster.name'], events, '10.10.200.163')?.detail).toContain('cluster.name')
+  })
 
   it('are all told at once, with the two ways out, and the others are not told', () => {
     const error = refusalOf(everything, begun('link-hosts'))

@@ -1,5 +1,5 @@
 import { AppError } from '../../shared/errors/index.ts'
-import type { RunEvent } from '../../shared/events/index.ts'
+import { foldEvents, type RunEvent } from '../../shared/events/index.ts'
 
 /** Paths whose values differ between two plans, e.g. `site.vip`, `nodes[1].address`. */
 export function changedPaths(before: unknown, after: unknown, path = ''): string[] {
@@ -17,14 +17,21 @@ export function changedPaths(before: unknown, after: unknown, path = ''): string
 /**
  * Refuses changes of the plan that the site cannot follow any more: the cluster's definition once it was asked for,
  * addresses and the list of nodes once hosts are linked (a linked host's address is fixed, palette.md §1.1 P7; one that
- * left the plan would stay linked).
+ * left the plan would stay linked). To write the address into the plan that was found for `vip: auto` is no change.
  */
-export function refuseFrozenChanges(changed: readonly string[], events: readonly RunEvent[]): void {
+export function refuseFrozenChanges(
+  changed: readonly string[],
+  events: readonly RunEvent[],
+  /** `site.vip` as the plan says it now. */
+  vip: string,
+): void {
   const begun = new Set(events.flatMap((event) => (event.type === 'change-started' ? [event.phase] : [])))
+  const { chosenVip } = foldEvents(events)
   const frozen = changed.filter(
     (path) =>
-      (begun.has('deploy-cluster') && /^(cluster|site\.vip|site\.network|nodes)\b/.test(path)) ||
-      (begun.has('link-hosts') && /^(nodes\[\d+\](\.(address|nic|leader)\b|$)|site\.network)/.test(path)),
+      !(path === 'site.vip' && vip === chosenVip) &&
+      ((begun.has('deploy-cluster') && /^(cluster|site\.vip|site\.network|nodes)\b/.test(path)) ||
+        (begun.has('link-hosts') && /^(nodes\[\d+\](\.(address|nic|leader)\b|$)|site\.network)/.test(path))),
   )
   if (frozen.length === 0) return
   throw new AppError({

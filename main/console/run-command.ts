@@ -4,9 +4,8 @@ import process from 'node:process'
 import { AppError } from '../../shared/errors/index.ts'
 import type { RunEvent } from '../../shared/events/index.ts'
 import { planDigest } from '../../shared/plan/index.ts'
-import { StoppedByOperator } from '../engine/cancellation.ts'
 import { systemClock } from '../engine/clock.ts'
-import { createJournal, readJournal, resumeJournal, type Journal } from '../engine/journal.ts'
+import { createJournal, resumeJournal, type Journal } from '../engine/journal.ts'
 import { acquireLease, type Lease } from '../engine/lease.ts'
 import { executeRun, type RunResult } from '../engine/run.ts'
 import type { LabReport } from '../lab/index.ts'
@@ -18,13 +17,16 @@ import { digestOf, SiteFolder, stateFolder, type RunFolder } from '../storage/si
 import { isStartConfirmed } from './confirm-start.ts'
 import { exitCodes } from './exit-codes.ts'
 import { openSite } from './open-site.ts'
+import { listenForStop } from './listen-for-stop.ts'
 import { ownCommand } from './own-command.ts'
 import { reportFailure } from './report-failure.ts'
 import { changedPaths, refuseFrozenChanges } from './plan-changes.ts'
 import { formatProblem, loadPlan, type LoadedPlan } from './plan-file.ts'
 import { labPasswordsOf, openPractice, type Practice } from './practice.ts'
+import { eventsOf } from './run-events.ts'
 import { createRunReporter, type RunReporter } from './terminal/index.ts'
 import { openRunSecrets, type RunSecrets } from './run-secrets.ts'
+import { practiceView, realView } from './workstation-view.ts'
 
 /** What `landfall run` was asked for. */
 export interface RunRequest {
@@ -152,6 +154,7 @@ class PlanRun {
       dialler: practice?.dialler ?? systemDialler,
       clock,
       runFolder: opened.run.folder,
+      workstation: practice === undefined ? realView(plan, clock) : practiceView,
       ...(this.#request.dryRun ? { connectTimeoutMilliseconds: 3000 } : {}),
     })
     const started = Date.now()
@@ -186,7 +189,7 @@ class PlanRun {
           reporter.onEvent(event)
           log?.event(event)
         },
-        consoleUrl: () => `https://${plan.site.vip}/system`,
+        consoleUrl: () => (services.vip === undefined ? undefined : `https://${services.vip}/system`),
       })
       await services.close()
       for (const error of result.errors) {
@@ -223,7 +226,7 @@ class PlanRun {
       if (isDone(events)) throw alreadyDone(run)
       const before: unknown = JSON.parse(await readFile(run.planFile, 'utf8'))
       const changedInputs = changedPaths(before, JSON.parse(this.#canonicalPlan))
-      refuseFrozenChanges(changedInputs, events)
+      refuseFrozenChanges(changedInputs, events, this.#loaded.plan.site.vip)
       // A run that was killed before its first line is durable begins like a new one.
       return events.length === 0
         ? { run, journal, changedInputs }
@@ -274,12 +277,6 @@ async function closeAll(
   await reporter.close()
 }
 
-/** What a run told, as far as its journal can be read; a journal that was altered tells nothing. */
-async function eventsOf(run: RunFolder): Promise<readonly RunEvent[]> {
-  const reading = readJournal(await readFile(run.journalFile))
-  return reading.kind === 'intact' ? reading.events : []
-}
-
 async function refuseUnfinished(latest: RunFolder, resumeCommand: string): Promise<void> {
   const events = await eventsOf(latest)
   if (isDone(events)) return
@@ -327,25 +324,4 @@ function exitCodeOf(result: RunResult): number {
   return result.errors.some((error) => error.code === 'CHECK_BLOCKS')
     ? exitCodes.checkBlocks
     : exitCodes.failed
-}
-
-/** The first Ctrl-C stops in good order; the second one ends the process at once, which is safe as well. */
-function listenForStop(): { readonly signal: AbortSignal; release(): void } {
-  const controller = new AbortController()
-  const handleStop = () => {
-    if (controller.signal.aborted) process.exit(exitCodes.stopped)
-    process.stderr.write('\nStopping in good order; press Ctrl-C again to end at once (also safe).\n')
-    controller.abort(new StoppedByOperator())
-  }
-  process.on('SIGINT', handleStop)
-  process.on('SIGTERM', handleStop)
-  process.on('SIGHUP', handleStop)
-  return {
-    signal: controller.signal,
-    release: () => {
-      process.off('SIGINT', handleStop)
-      process.off('SIGTERM', handleStop)
-      process.off('SIGHUP', handleStop)
-    },
-  }
 }

@@ -10,7 +10,7 @@ import {
 import { base64OfPem } from '../appliance/pem.ts'
 import { sitePhase } from '../engine/phase.ts'
 import { plannedConfiguration, readCluster } from './planned-cluster.ts'
-import { leaderOf, vipOf, type Site, type SiteContext } from './site.ts'
+import { leaderOf, type Site, type SiteContext } from './site.ts'
 
 /** All that the create call needs. Holds secrets; stays in this process. */
 export interface PreparedCluster {
@@ -184,7 +184,7 @@ async function readRegistryCertificate(
     return given
   }
   if (!registry.generate || !needsRegistryCertificate(details)) return given
-  const names = [vipOf(services.plan), registry.endpoint, registry.rootDomain].filter(
+  const names = [services.vip, registry.endpoint, registry.rootDomain].filter(
     (name): name is string => name !== undefined && !name.includes('{{'),
   )
   // Loaded only by those who need it: the library is large.

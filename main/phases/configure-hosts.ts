@@ -10,7 +10,7 @@ import {
 } from './host-settings.ts'
 import { wantedFiles, type NodeFile } from './node-files.ts'
 import { NodeShell } from './node-shell.ts'
-import { finalAddressOf, finalHostNameOf, type Site, type SiteNodeContext } from './site.ts'
+import { finalAddressOf, finalHostNameOf, vipOf, type Site, type SiteNodeContext } from './site.ts'
 
 /** Persistent cloud-config of the node's operating system; applied in lexical order at each boot (palette.md §6.2). */
 const hostNameFile = '/oem/95_landfall_hostname.yaml'
@@ -164,8 +164,8 @@ function networkDifferences(context: SiteNodeContext, facts: Facts): string[] {
   })
 }
 
-function proxyChanges({ services }: SiteNodeContext, facts: Facts): string[] {
-  const wanted = wantedProxy(services.plan, facts.wantedCaCerts)
+function proxyChanges(context: SiteNodeContext, facts: Facts): string[] {
+  const wanted = wantedProxy(context.services.plan, vipOf(context), facts.wantedCaCerts)
   return wanted === undefined || facts.proxy === undefined ? [] : proxyDifferences(facts.proxy, wanted)
 }
 
@@ -213,7 +213,7 @@ async function applyFiles(context: SiteNodeContext, facts: Facts): Promise<void>
 async function applyProxy(context: SiteNodeContext, facts: Facts): Promise<void> {
   const { node, services } = context
   const differences = proxyChanges(context, facts)
-  const wanted = wantedProxy(services.plan, facts.wantedCaCerts)
+  const wanted = wantedProxy(services.plan, vipOf(context), facts.wantedCaCerts)
   if (differences.length === 0 || wanted === undefined) return
   await context.change('proxy', `set the proxy: ${differences.join('; ')}`, async (signal) => {
     const client = await services.nodes.localApi(context, node)

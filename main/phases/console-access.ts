@@ -10,11 +10,15 @@ import type { Identity, IdentityStore } from '../storage/identity-store.ts'
 import { pinIdentity } from './pin-identity.ts'
 import { logIn, plannedCredentials, type Credential } from './credentials.ts'
 
+export const consolePort = 443
+
 /** Id of the phase and key of the change that replaces the console's initial password. */
 export const consolePasswordChange = { phase: 'first-login', key: 'first-password' }
 
 interface ConsoleAccessOptions {
   readonly plan: Plan
+  /** The virtual IP address; `undefined` as long as it is not known. */
+  readonly vip: () => string | undefined
   readonly secrets: SecretStore
   /** False: only the product's own initial password may be tried (a dry run without the secrets). */
   readonly areSecretsComplete: boolean
@@ -39,7 +43,9 @@ export class ConsoleAccess {
   }
 
   get endpoint(): Endpoint {
-    return { host: this.#options.plan.site.vip, port: 443 }
+    const host = this.#options.vip()
+    if (host === undefined) throw vipUnknown()
+    return { host, port: consolePort }
   }
 
   /**
@@ -149,6 +155,17 @@ export class ConsoleAccess {
 function falseIfReplaced(error: unknown): false {
   if (error instanceof AppError && error.code === 'TLS_IDENTITY_CHANGED') return false
   throw error
+}
+
+/** Only a dry run gets this far without having found an address. Transient: what cannot be read is assumed to be fresh. */
+function vipUnknown(): AppError {
+  return new AppError({
+    code: 'VIP_UNKNOWN',
+    title: 'The virtual IP address is not known yet.',
+    detail: 'site.vip is auto, and no address was found so far.',
+    remedies: ['Switch the nodes on and start again, or write a free address as site.vip.'],
+    isTransient: true,
+  })
 }
 
 /** The console did not do what it confirmed. */

@@ -3,7 +3,7 @@ import type { SystemUser } from '../palette/index.ts'
 import { sitePhase } from '../engine/phase.ts'
 import { consoleMismatch, consolePasswordChange } from './console-access.ts'
 import type { CredentialName } from '../engine/history.ts'
-import type { Site, SiteContext } from './site.ts'
+import { vipOf, type Site, type SiteContext } from './site.ts'
 
 const minute = 60
 
@@ -102,7 +102,7 @@ async function waitForApi(context: SiteContext): Promise<void> {
       softSeconds: 40 * minute,
       deadlineSeconds: 120 * minute,
       remedies: [
-        `Open https://${services.plan.site.vip}/system: the page alone proves nothing, its API starts up to 30 minutes later.`,
+        `Open https://${vipOf(context)}/system: the page alone proves nothing, its API starts up to 30 minutes later.`,
         'Look at "Cluster" in the Local UI of the leader: do all applications run?',
       ],
     },

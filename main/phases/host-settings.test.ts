@@ -182,15 +182,16 @@ describe('differences of an interface', () => {
 })
 
 describe('the proxy of a node', () => {
+  const vip = '10.10.200.100'
   const proxy = { http: 'http://10.10.200.5:3128', noProxy: ['.example.com', 'localhost', '10.10.200.0/23'] }
 
   it('is nothing that Landfall cares for when the plan has none', () => {
-    expect(wantedProxy(planOf().plan, [])).toBeUndefined()
+    expect(wantedProxy(planOf().plan, vip, [])).toBeUndefined()
   })
 
   it('has the exceptions that every cluster needs, none of them twice', () => {
     const cluster = { podCidr: '100.64.0.0/18', serviceCidr: '100.64.64.0/18' }
-    const wanted = wantedProxy(planOf({}, { proxy }, cluster).plan, ['Y2E='])
+    const wanted = wantedProxy(planOf({}, { proxy }, cluster).plan, vip, ['Y2E='])
     expect(wanted).toMatchObject({ httpProxy: 'http://10.10.200.5:3128', httpsProxy: '', caCerts: ['Y2E='] })
     expect(wanted?.noProxy?.split(',')).toEqual([
       '.example.com',
@@ -206,7 +207,7 @@ describe('the proxy of a node', () => {
   })
 
   it('names the documented networks of the appliance when the plan leaves them to it', () => {
-    const noProxy = wantedProxy(planOf({}, { proxy }).plan, [])?.noProxy?.split(',')
+    const noProxy = wantedProxy(planOf({}, { proxy }).plan, vip, [])?.noProxy?.split(',')
     // The generation is not known before the ISO runs: those of all that publish their networks.
     for (const network of ['192.168.0.0/16', '192.169.0.0/16', '100.64.0.0/18', '100.64.64.0/18']) {
       expect(noProxy).toContain(network)
@@ -217,7 +218,7 @@ describe('the proxy of a node', () => {
   })
 
   it('differs from what is there in words, and not at all when it is set already', () => {
-    const wanted = wantedProxy(planOf({}, { proxy }).plan, ['Y2E=', 'Y2Ey']) ?? {}
+    const wanted = wantedProxy(planOf({}, { proxy }).plan, vip, ['Y2E=', 'Y2Ey']) ?? {}
     const nothing = hostConfigurationsSchema.parse({ httpProxy: '', caCerts: null })
     expect(proxyDifferences(nothing, wanted)).toEqual([
       'HTTP proxy unset → http://10.10.200.5:3128',

@@ -81,13 +81,17 @@ function addressOf(address: string | undefined): string | undefined {
  * The node's proxy settings; `undefined` when the plan wants none. The exceptions that every cluster needs (palette.md
  * §5) are added: node network, VIP, pod and service network, and the names inside of the cluster.
  */
-export function wantedProxy(plan: Plan, caCerts: readonly string[]): Partial<HostConfigurations> | undefined {
+export function wantedProxy(
+  plan: Plan,
+  vip: string,
+  caCerts: readonly string[],
+): Partial<HostConfigurations> | undefined {
   const { proxy } = plan.site
   if (proxy === null) return undefined
   const exceptions = [
     ...proxy.noProxy,
     plan.site.network,
-    plan.site.vip,
+    vip,
     ...clusterNetworksOf(plan),
     'localhost',
     '127.0.0.1',

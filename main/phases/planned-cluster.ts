@@ -4,20 +4,26 @@ import { finalAddressOf, finalHostNameOf, leaderOf, vipOf, type Site, type SiteC
 
 /** The cluster of the plan on the nodes that were read. Without variables it is good for comparing only. */
 export function plannedConfiguration(
-  { services }: SiteContext,
+  context: SiteContext,
   definition: { readonly archiveUploadPath: string; readonly variables: readonly VariableValue[] } = {
     archiveUploadPath: '',
     variables: [],
   },
 ): ClusterConfiguration {
+  const { services } = context
   const { plan } = services
-  return buildClusterConfiguration({ plan, vip: vipOf(plan), hosts: hostsOf(services), ...definition })
+  return buildClusterConfiguration({ plan, vip: vipOf(context), hosts: hostsOf(services), ...definition })
 }
 
 /** What the leader has; `undefined`: no cluster. */
 export async function readCluster(context: SiteContext): Promise<ClusterConfiguration | undefined> {
   const leader = await context.services.nodes.localApi(context, leaderOf(context.services.plan))
   return leader.cluster({ signal: context.signal })
+}
+
+/** Address of the cluster's control plane, where it tells one. */
+export function endpointOf(cluster: ClusterConfiguration): string | undefined {
+  return cluster.spec.cloudConfig?.spec.clusterConfig.controlPlaneEndpoint?.host
 }
 
 function hostsOf({ plan, facts }: Site): Map<string, ClusterHost> {

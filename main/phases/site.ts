@@ -1,6 +1,8 @@
 import type { LinkStatus } from '../appliance/index.ts'
 import type { PhaseContext, NodeContext } from '../engine/phase.ts'
 import type { Dialler } from '../network/dialler.ts'
+import type { Vantage } from '../network/discovery/vantage.ts'
+import type { WorkstationReach } from '../network/proof-of-life/proof.ts'
 import type { Plan, PlanNode } from '../../shared/plan/index.ts'
 import type { SecretStore } from '../secrets/index.ts'
 import type { ConsoleAccess } from './console-access.ts'
@@ -23,11 +25,28 @@ export interface Site {
   readonly console: ConsoleAccess
   /** Read in this process, by name of the node; gathered anew in the next process. */
   readonly facts: Map<string, NodeFacts>
+  /** The virtual IP address: that of the plan, else what `find-vip` found. Read it with `vipOf`. */
+  vip: string | undefined
+  /** When nobody had that address the last time somebody looked; milliseconds since the Unix epoch, by the run's clock. */
+  vipSeenFreeAt: number | undefined
+  /** Whether a proof may have left that address on a node. */
+  isVipRaised: boolean
+  readonly workstation: WorkstationView
   /** Filled by `configure-cluster`. */
   prepared: PreparedCluster | undefined
   /** The leader's view of all peers; one request serves everybody who asks within a few seconds. */
   readonly leaderView: (context: SiteContext) => Promise<LinkStatus | undefined>
 }
+
+/** This workstation as a place to look at the site's network from. */
+export type WorkstationView =
+  | {
+      readonly kind: 'here'
+      readonly vantage: () => Promise<Vantage>
+      readonly reach: WorkstationReach
+    }
+  /** `reason` says why not. */
+  | { readonly kind: 'elsewhere'; readonly reason: string }
 
 export type SiteContext = PhaseContext<Site>
 export type SiteNodeContext = NodeContext<Site>
@@ -39,9 +58,16 @@ export function leaderOf(plan: Plan): PlanNode {
   return leader
 }
 
-/** The virtual IP address as an address; the plan's rules refuse `auto` as long as nothing can resolve it. */
-export function vipOf(plan: Plan): string {
-  return plan.site.vip
+/** Whether the plan leaves the virtual IP address to Landfall. */
+export function isVipSearched(plan: Plan): boolean {
+  return plan.site.vip === 'auto'
+}
+
+/** The virtual IP address; in a dry run that could not look for one, words for it. */
+export function vipOf({ services, mode }: Pick<SiteContext, 'services' | 'mode'>): string {
+  if (services.vip !== undefined) return services.vip
+  if (mode === 'dry-run') return 'the free address that is found'
+  throw new TypeError('The virtual IP address is used before it is known.')
 }
 
 /** Address that the node has when all is configured. */

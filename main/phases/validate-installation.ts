@@ -1,6 +1,6 @@
 import { AppError } from '../../shared/errors/index.ts'
 import { sitePhase } from '../engine/phase.ts'
-import { leaderOf, type Site } from './site.ts'
+import { leaderOf, vipOf, type Site } from './site.ts'
 
 /** The procedure's own validation at the end (palette.md §1.10), read from cluster and console. */
 export const validateInstallation = sitePhase<Site, undefined>({
@@ -41,7 +41,7 @@ export const validateInstallation = sitePhase<Site, undefined>({
       ...(registry !== undefined && !is(registry.State, 'healthy')
         ? [`registry ${registry.State ?? '?'} ${registry.Message ?? ''}`]
         : []),
-      ...(pageStatus < 400 ? [] : [`https://${services.plan.site.vip}/system answers ${pageStatus}`]),
+      ...(pageStatus < 400 ? [] : [`https://${vipOf(context)}/system answers ${pageStatus}`]),
       ...(isHealthy ? [] : ['GET /v1/health/ready of the console does not say ready']),
     ]
     if (problems.length > 0) {

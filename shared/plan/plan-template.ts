@@ -5,7 +5,7 @@ export interface PlanTemplateOptions {
   name?: string
   /** CIDR. Default `10.10.200.0/24`. */
   network?: string
-  /** Default: the 100th address of the network, or its last. */
+  /** An address, or `auto`. Default: the 100th address of the network, or its last. */
   vip?: string
   /** Addresses at which the nodes answer; the first becomes the leader. Default: three of the network. */
   nodes?: readonly string[]
@@ -44,8 +44,10 @@ ${
     ? '  # Needed when a node gets a static address (nodes[].nic).\n  # gateway: 10.10.200.1'
     : `  gateway: ${scalar(options.gateway)}`
 }
-  # A free address of the network, outside of every DHCP range. Palette will answer on it.
+  # A free address of the network, outside of every DHCP range, or auto: Landfall finds one. Palette will answer on it.
   vip: ${scalar(vip)}
+  # false: do not let the nodes take the VIP for some seconds beforehand to prove that it works.
+  # vipProof: true
   # Name servers and time servers of the nodes.
   # dns: { primary: 10.10.200.2, alternate: null, searchDomain: null }
   ntp: []

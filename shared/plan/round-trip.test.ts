@@ -208,6 +208,14 @@ describe('variant defaults', () => {
     },
   )
 
+  it('fill in the VIP where the registry answers, when it is known', () => {
+    const registryOf = (vip: string) =>
+      withVariantDefaults(read(planTemplate({ vip })).plan, 'A').cluster.registry
+    expect(registryOf('10.10.200.7')).toMatchObject({ endpoint: '10.10.200.7', rootDomain: '10.10.200.7' })
+    expect(registryOf('auto')).not.toHaveProperty('endpoint')
+    expect(registryOf('auto')).not.toHaveProperty('rootDomain')
+  })
+
   it('never replace what the plan says', () => {
     const own = read(planTemplate()).plan
     expect(withVariantDefaults(own, 'A').cluster).toMatchObject({

@@ -190,10 +190,15 @@ const siteSchema = section({
   network: cidr4('10.10.200.0/24'),
   /** Default gateway of the nodes. Needed when a node gets a static address; it may stand at the node instead. */
   gateway: ipv4('10.10.200.1').nullable().default(null),
-  /** Virtual IP of the cluster: Kubernetes API, system console and internal registry answer on it. */
+  /** Virtual IP of the cluster: Kubernetes API, system console and internal registry answer on it. `auto`: a free one is looked for. */
   vip: z.union([z.literal('auto'), ipv4('10.10.200.100')], {
-    error: says('is not an IPv4 address', 'write a free address of site.network, for example 10.10.200.100'),
+    error: says(
+      'is neither auto nor an IPv4 address',
+      'write auto, or a free address of site.network, for example 10.10.200.100',
+    ),
   }),
+  /** Before the cluster is made, nodes take the VIP for some seconds and reach it from each other. `false`: they do not. */
+  vipProof: flag().default(true),
   /** Name servers of every node that does not have its own. */
   dns: dnsSchema.prefault({}),
   /** Time servers of every node that does not have its own. */

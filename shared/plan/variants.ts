@@ -117,7 +117,7 @@ export const VARIANT_FACTS: Readonly<Record<ProcedureVariant, Readonly<VariantFa
 /**
  * The plan as it will be carried out on an appliance of `variant`, for display: what the plan leaves open is filled in
  * from the plan itself (hosts of the control plane, host names, time servers, gateway) or from the variant's documented
- * defaults. What the variant does not publish stays absent.
+ * defaults. What the variant does not publish stays absent, and so does a VIP that is still to be looked for.
  */
 export function withVariantDefaults(plan: Plan, variant: ProcedureVariant): Plan {
   const facts = VARIANT_FACTS[variant]
@@ -133,7 +133,8 @@ export function withVariantDefaults(plan: Plan, variant: ProcedureVariant): Plan
     hosts.map((host) => ({ ...host, hostName: host.hostName ?? hostNames.get(host.node) ?? null }))
   const optional = <Key extends string, Value>(key: Key, value: Value | null | undefined) =>
     (value == null ? {} : { [key]: value }) as Partial<Record<Key, Value>>
-  const isInternal = cluster.registry.inCluster
+  // The internal registry answers on the VIP.
+  const registryHost = cluster.registry.inCluster && site.vip !== 'auto' ? site.vip : null
 
   return {
     ...plan,
@@ -164,11 +165,11 @@ export function withVariantDefaults(plan: Plan, variant: ProcedureVariant): Plan
       ntp: cluster.ntp ?? site.ntp,
       registry: {
         ...cluster.registry,
-        ...optional('endpoint', cluster.registry.endpoint ?? (isInternal ? site.vip : null)),
-        ...optional('rootDomain', cluster.registry.rootDomain ?? (isInternal ? site.vip : null)),
+        ...optional('endpoint', cluster.registry.endpoint ?? registryHost),
+        ...optional('rootDomain', cluster.registry.rootDomain ?? registryHost),
         ...optional(
           'storageSize',
-          cluster.registry.storageSize ?? (isInternal ? facts.registryStorageSize : null),
+          cluster.registry.storageSize ?? (cluster.registry.inCluster ? facts.registryStorageSize : null),
         ),
       },
       pools: {
