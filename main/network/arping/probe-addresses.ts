@@ -169,7 +169,7 @@ function warningsOf(
     switch (cause) {
       case 'not-permitted':
         return [
-          `${name} on ${vantage} may not send ARP requests (${first.detail}) Run Landfall as root, let the account use sudo without a password, or allow it with "sudo setcap cap_net_raw+ep ${arping.program}".`,
+          `${name} on ${vantage} may not send ARP requests (${first.detail}). Run Landfall as root, let the account use sudo without a password, or allow it once with "sudo setcap cap_net_raw+ep ${arping.program}".`,
         ]
       case 'interface':
         return [`${name} on ${vantage} could not ask through ${interfaceName}. ${first.detail}`]

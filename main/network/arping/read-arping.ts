@@ -128,6 +128,8 @@ const iputils = {
 }
 
 function parse(kind: UsableArping['kind'], stdout: string): Said | undefined {
+  // A line without its end may be cut off.
+  if (!stdout.endsWith('\n')) return undefined
   return kind === 'habets' ? parseHabets(stdout) : parseIputils(stdout)
 }
 
