@@ -36,6 +36,8 @@ export class AddressSearch {
   readonly #evidence = new Map<string, Observation[]>()
   readonly #warnings = new Set<string>()
   readonly #proxies = new Map<string, ArpProxy>()
+  /** Proxies that are not proven yet, with their witnesses. */
+  readonly #suspects = new Map<AttachedVantage, ReadonlyMap<string, readonly string[]>>()
   readonly #offers = new Map<string, DhcpOffer>()
   /** How often duplicate address detection was asked for, by address. */
   readonly #probed = new Map<string, number>()
@@ -91,30 +93,24 @@ export class AddressSearch {
         noteSwept()
         this.#take(place, swept)
         this.#take(place, scanned)
-        await this.#lookForProxy(place, heard)
+        this.#suspectProxy(place)
+        if (this.#suspects.has(place)) await this.#probeFrom(place, [])
       }),
     )
   }
 
   /** Duplicate address detection for a few addresses, from every vantage that can. */
   async probe(addresses: readonly string[]): Promise<void> {
-    const { attached, signal } = this.#options
     for (const address of addresses) this.#probed.set(address, this.#roundsOf(address) + 1)
     const results = await Promise.all(
-      attached.map(async (place) => {
-        const options = { interface: place.interface, signal }
-        const heard = audibleAt(place, addresses)
-        const isProxied = this.#proxies.has(place.vantage.name)
-        const answers = await place.vantage.probe(heard, {
-          ...options,
-          kind: 'arp-probe',
-          count: isProxied ? probesAgainstProxy : probesOfRfc5227,
-        })
-        this.#take(place, answers)
-        return answers !== undefined && answers.observations.some((seen) => seen.answer !== 'unclear')
-      }),
+      this.#options.attached.map((place) => this.#probeFrom(place, audibleAt(place, addresses))),
     )
     this.#canProbe = results.some(Boolean)
+  }
+
+  /** What the answers so far look like: whoever answers for nearly everything is taken for a proxy until it is proven. */
+  suspectProxies(): void {
+    for (const place of this.#options.attached) this.#suspectProxy(place)
   }
 
   async askDhcp(): Promise<void> {
@@ -241,30 +237,43 @@ export class AddressSearch {
     return this.judge(address).verdict === 'used'
   }
 
-  async #lookForProxy(place: AttachedVantage, heard: readonly string[]): Promise<void> {
-    if (this.#proxies.has(place.vantage.name)) return
-    const seen = heard
-      .flatMap((address) => this.#evidence.get(address) ?? [])
-      .filter(({ vantage }) => vantage === place.vantage.name)
+  /** True when this vantage could ask. */
+  async #probeFrom(place: AttachedVantage, addresses: readonly string[]): Promise<boolean> {
+    const { name } = place.vantage
+    const suspects = this.#suspects.get(place)
+    const witnesses = suspects === undefined ? [] : [...suspects.values()].flat()
+    const answers = await place.vantage.probe([...new Set([...addresses, ...witnesses])], {
+      interface: place.interface,
+      signal: this.#options.signal,
+      kind: 'arp-probe',
+      count: this.#proxies.has(name) ? probesAgainstProxy : probesOfRfc5227,
+    })
+    this.#take(place, answers)
+    if (suspects !== undefined) {
+      this.#suspects.delete(place)
+      this.#convict(name, proxyFrom(suspects, answers?.observations))
+    }
+    return answers?.observations.some((seen) => seen.answer !== 'unclear') ?? false
+  }
+
+  #suspectProxy(place: AttachedVantage): void {
+    const { name } = place.vantage
+    if (this.#proxies.has(name)) return
+    const seen = [...this.#evidence.values()].flat().filter(({ vantage }) => vantage === name)
     const suspects = suspectedProxies(seen, this.#unlikelyAt(place))
     if (suspects.size === 0) return
-    const witnesses = [...new Set([...suspects.values()].flat())]
-    const { signal } = this.#options
-    const probes = await place.vantage.probe(witnesses, {
-      interface: place.interface,
-      signal,
-      kind: 'arp-probe',
-      count: probesOfRfc5227,
-    })
-    this.#take(place, probes)
-    const proxy = proxyFrom(suspects, probes?.observations)
-    if (proxy === undefined) return
-    this.#proxies.set(place.vantage.name, proxy)
+    this.#suspects.set(place, suspects)
+    // Until it is known better, nothing that it says counts.
+    this.#proxies.set(name, { macs: new Set(suspects.keys()), answers: 'requests-and-probes' })
+  }
+
+  #convict(name: string, proxy: ArpProxy): void {
+    this.#proxies.set(name, proxy)
     this.#warnings.add(
-      `${[...proxy.macs].join(', ')} answers for addresses that nobody has (proxy ARP, seen from ${place.vantage.name}). ` +
+      `${[...proxy.macs].join(', ')} answers for addresses that nobody has (proxy ARP, seen from ${name}). ` +
         (proxy.answers === 'requests'
           ? 'Only duplicate address detection counts there.'
-          : 'Nothing that is heard there can prove an address free; look from another machine with --via.'),
+          : 'It may answer duplicate address detection as well, so that nothing it answers can be told; look from another machine with --via.'),
     )
   }
 

@@ -1,9 +1,9 @@
 import type { Observation, VantageReport } from '../../../shared/addresses/index.ts'
 import { AppError, assertNever } from '../../../shared/errors/index.ts'
 import {
-  containsAddress,
   formatAddress,
   formatNetwork,
+  isHostAddress,
   parseAddress,
   parseNetwork,
   type Ipv4Network,
@@ -128,11 +128,12 @@ async function detourOf(
   return undefined
 }
 
-/** Those of the addresses that the vantage hears. */
-export function audibleAt({ network }: AttachedVantage, addresses: readonly string[]): string[] {
+/** Those of the addresses that the vantage can ask for: in its network, and not its own. */
+export function audibleAt({ network, facts }: AttachedVantage, addresses: readonly string[]): string[] {
+  const own = new Set(facts.interfaces.flatMap((nic) => nic.addresses.map(({ address }) => address)))
   return addresses.filter((text) => {
     const address = parseAddress(text)
-    return address !== undefined && containsAddress(network, address)
+    return address !== undefined && !own.has(text) && isHostAddress(network, address)
   })
 }
 

@@ -38,18 +38,18 @@ export function suspectedProxies(
 }
 
 /**
- * What the suspects are, after duplicate address detection for their witnesses. When that was not possible, or was
- * answered for a single one of them, nothing that they say counts.
+ * What the suspects are, after duplicate address detection for their witnesses. Whoever leaves it unanswered for one of
+ * them does not answer it for everything: what it does answer is its own.
  */
 export function proxyFrom(
   suspects: ReadonlyMap<string, readonly string[]>,
   probes: readonly Observation[] | undefined,
-): ArpProxy | undefined {
-  if (suspects.size === 0) return undefined
-  const isSilent = (address: string) =>
-    probes?.some((seen) => seen.address === address && seen.answer === 'silent') === true &&
-    probes.every((seen) => seen.address !== address || seen.answer === 'silent')
-  const answersRequestsOnly = [...suspects.values()].every((witnesses) => witnesses.every(isSilent))
+): ArpProxy {
+  const isSilent = (address: string) => {
+    const about = probes?.filter((seen) => seen.address === address) ?? []
+    return about.length > 0 && about.every(({ answer }) => answer === 'silent')
+  }
+  const answersRequestsOnly = [...suspects.values()].every((witnesses) => witnesses.some(isSilent))
   return {
     macs: new Set(suspects.keys()),
     answers: answersRequestsOnly ? 'requests' : 'requests-and-probes',

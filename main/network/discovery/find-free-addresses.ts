@@ -151,6 +151,7 @@ function blocksOf(range: AddressRange, count: number, random: () => number): Ite
 /** While the sweep still asks, the candidates of the first impression are proven: both together take no longer. */
 async function probeEarly(search: AddressSearch, { clock, signal, count }: FindOptions): Promise<void> {
   await clock.sleep(firstImpressionMilliseconds, signal)
+  search.suspectProxies()
   const likely = search.unproven(Math.min(earlyProbes, count + spares))
   if (likely.length > 0) await search.probe(likely)
 }

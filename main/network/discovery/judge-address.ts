@@ -51,7 +51,7 @@ export function judgeAddress(
     verdict: AddressReport['verdict'],
     confidence: number,
     reason: string,
-    macs: readonly string[] = [],
+    macs: Iterable<string> = [],
   ): AddressReport => ({
     address,
     verdict,

@@ -5,8 +5,12 @@ import { askDhcp } from '../dhcp/index.ts'
 import { localNmap, scanWithNmap } from '../nmap/index.ts'
 import { createLocalRunner } from '../programs/local-runner.ts'
 import type { ProgramRunner } from '../programs/program-runner.ts'
-import { createDatagramSender } from './neighbour/datagrams.ts'
-import { readNeighbours, sweepNeighbours } from './neighbour/index.ts'
+import {
+  createDatagramSender,
+  createNeighbourReader,
+  readLocalFile,
+  sweepNeighbours,
+} from './neighbour/index.ts'
 import { routeCheck, workstationFacts } from './vantage-facts.ts'
 import type { AskOptions, Vantage, VantageFacts } from './vantage.ts'
 
@@ -43,7 +47,10 @@ export function createWorkstationVantage(options: {
         vantage: name,
         addresses,
         sender: createDatagramSender({ localAddress: address }),
-        readTable: (signal) => readNeighbours(runner, ask.interface, signal),
+        readTable: createNeighbourReader(runner, ask.interface, { readFile: readLocalFile }),
+        ...(runner.platform === 'linux'
+          ? { hasLink: (signal: AbortSignal) => hasCarrier(ask.interface, signal) }
+          : {}),
         clock,
         ...ask,
       })
@@ -74,4 +81,10 @@ export function createWorkstationVantage(options: {
       })
     },
   }
+}
+
+/** Without a link the system still says that it asks, and nobody hears it. */
+async function hasCarrier(interfaceName: string, signal: AbortSignal): Promise<boolean> {
+  const state = await readLocalFile(`/sys/class/net/${interfaceName}/carrier`, signal)
+  return state.trim() === '1'
 }
