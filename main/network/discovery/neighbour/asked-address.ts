@@ -33,6 +33,12 @@ const givenUpAfter = 3500
 /** The system answers a second time within a second only by what it knows already (BSD: one request a second). */
 const betweenDatagrams = 1050
 
+/**
+ * After a datagram, in milliseconds: each request and the answers to it (measured: a timer of one second is late by up
+ * to 65 ms), then the moment the system gives up, which is when the next datagram is due.
+ */
+const interestingMoments = [50, 250, 1065, 1250, 2065, 2250, 3065, 3110, 3160, 3230, 3310, 3400, 3500]
+
 /** From one datagram to the moment the system stops asking because of it. */
 interface Round {
   /** When the datagram had been handed over. */
@@ -43,6 +49,8 @@ interface Round {
   requests: number
   /** The system's count when the entry was first seen in this round. */
   countAtFirst: number | undefined
+  /** The system was seen to have stopped asking. */
+  isOver: boolean
 }
 
 /**
@@ -105,13 +113,28 @@ export class AskedAddress {
 
   /** Until when its unanswered question takes a place in the table. */
   get busyUntil(): number {
-    return this.#round === undefined || this.#isRemembered || this.#isDue ? 0 : this.#round.at + givenUpAfter
+    const round = this.#round
+    return round === undefined || round.isOver || this.#isRemembered ? 0 : round.at + givenUpAfter
+  }
+
+  /**
+   * When the table is worth reading again because of this address: when the system sends its next request or gives
+   * up, a little after that for an answer, or when silence is certain. `undefined`: at any time.
+   */
+  nextLookAt(now: number, patience: Patience): number | undefined {
+    const round = this.#round
+    if (round === undefined || this.#isDue || this.#isRemembered) return undefined
+    if (this.requests >= patience.requests)
+      return Math.max(this.#lastRequestAt + patience.listen, this.#firstRequestAt + patience.span)
+    const since = now - round.at
+    const next = interestingMoments.find((moment) => moment > since)
+    return next === undefined ? undefined : round.at + next
   }
 
   /** A datagram has been handed over, or could not be. */
   handleSent(at: number, error: string | undefined): void {
     this.#earlierRequests += this.#round?.requests ?? 0
-    this.#round = { at, error, requests: 0, countAtFirst: undefined }
+    this.#round = { at, error, requests: 0, countAtFirst: undefined, isOver: false }
     this.#firstSentAt ??= at
     this.#rounds += 1
     this.#isDue = false
@@ -150,6 +173,7 @@ export class AskedAddress {
     if (entry !== undefined && this.#isRemembered) return { kind: 'remembered', entry }
     if (entry?.state === 'reachable') return { kind: 'answered', entry }
     if (this.#isDue) return { kind: 'wait' }
+    if (traits.listsUnanswered) round.isOver = entry?.state !== 'asking'
     // The count of an entry that was not seen asking in this round may be that of another time.
     if (entry?.state === 'asking' || (entry?.state === 'failed' && round.requests > 0))
       this.#countRequests(round, entry, readAt, traits)

@@ -48,16 +48,19 @@ const patienceOf: Readonly<Record<3 | 5, Patience>> = {
 const defaultWindow = 512
 /** Of the window, whatever others ask. */
 const ownShare = 0.25
-/** Between two readings of the table, milliseconds. */
-const readingEvery = 100
+/** Between the beginnings of two readings of the table, milliseconds. */
+const readingEvery = { atLeast: 60, atMost: 250 }
+/** A reading of so many milliseconds is followed by twice as much time without. */
+const readingShare = 3
 /** How long after the third request `onSwept` waits for answers. */
-const sweptListen = 200
+const sweptListen = 150
 /** DELAY takes 5 s, then PROBE asks three times, a second apart: later nothing is confirmed any more. */
 const rememberedPatience = 8500
 /** When a neighbour that is remembered need not be waited for any longer than for the others. */
 const rememberedMinimum = 4500
 /** Misses after which an address is given up: alone, and while the table is full. */
-const mostMisses = { alone: 3, whileFull: 5 }
+const mostMisses = { alone: 3, whileFull: 8 }
+const longestRetry = 1600
 /** How long the system may be asking without repeating its question. */
 const longestRound = 20_000
 /** Readings in a row after which a table that takes nothing at all is called full. */
@@ -99,6 +102,8 @@ class Sweep {
   readonly #observations: Observation[] = []
   readonly #unclear: UnclearAddresses
   readonly #knownMacs = new Map<string, string>()
+  #readAt = 0
+  #readingTook = 0
   #foreignQuestions = 0
   #futile = 0
   #unreadable = 0
@@ -120,7 +125,7 @@ class Sweep {
     if (this.#fresh.length > 0 && (await this.#readBefore())) {
       while (this.#isOpen) {
         await this.#send()
-        await this.#watch.sleep(readingEvery, this.#options.signal)
+        await this.#sleep()
         await this.#look()
       }
     }
@@ -142,7 +147,7 @@ class Sweep {
         for (const { address, mac } of table.entries) if (mac !== undefined) this.#knownMacs.set(address, mac)
         return true
       }
-      if (this.#isOpen) await this.#watch.sleep(readingEvery, this.#options.signal)
+      if (this.#isOpen) await this.#watch.sleep(readingEvery.atMost, this.#options.signal)
     }
     return false
   }
@@ -195,7 +200,8 @@ class Sweep {
   #takeDue(now: number, room: number): AskedAddress[] {
     const ready = [...this.#due].flatMap(([asked, from]) => (from <= now ? [asked] : []))
     const begun = ready.filter(({ requests }) => requests > 0)
-    const missed = ready.filter(({ requests }) => requests === 0)
+    // A table that is nearly full takes the first ones of a batch.
+    const missed = ready.filter(({ requests }) => requests === 0).sort((a, b) => b.misses - a.misses)
     const taken = [...begun, ...missed].slice(0, Math.max(0, room))
     for (const asked of taken) this.#due.delete(asked)
     return taken
@@ -219,11 +225,30 @@ class Sweep {
     return held
   }
 
+  /** Until the table is worth reading again. */
+  async #sleep(): Promise<void> {
+    const now = this.#watch.elapsed()
+    const earliest = this.#readAt + Math.max(readingEvery.atLeast, this.#readingTook * readingShare)
+    let wanted = now + readingEvery.atMost
+    for (const asked of this.#open.values()) {
+      wanted = Math.min(wanted, asked.nextLookAt(now, this.#patience) ?? wanted)
+      if (!this.#isSwept && asked.thirdRequestAt !== undefined && asked.thirdRequestAt + sweptListen > now)
+        wanted = Math.min(wanted, asked.thirdRequestAt + sweptListen)
+    }
+    for (const from of this.#due.values()) wanted = Math.min(wanted, from)
+    await this.#watch.sleep(Math.max(1, Math.max(earliest, wanted) - now), this.#options.signal)
+  }
+
   async #look(): Promise<void> {
     const readAt = this.#watch.elapsed()
     const table = await this.#read()
+    this.#readAt = readAt
+    this.#readingTook = this.#watch.elapsed() - readAt
     if (table === undefined) return
     const entries = new Map(table.entries.map((entry) => [entry.address, entry]))
+    if (table.traits.hasStates)
+      for (const address of this.#tails.keys())
+        if (entries.get(address)?.state !== 'asking') this.#tails.delete(address)
     const silent: [AskedAddress, string][] = []
     const misses: AskedAddress[] = []
     let asked = 0
@@ -292,7 +317,7 @@ class Sweep {
       const isFull = this.#isFull && swallowed.includes(miss)
       if (miss.misses >= (isFull ? mostMisses.whileFull : mostMisses.alone))
         this.#leaveUnclear(miss, { kind: 'not-asked', error: miss.sendError })
-      else this.#due.set(miss, now + 200 * 2 ** miss.misses)
+      else this.#due.set(miss, now + Math.min(longestRetry, 200 * 2 ** miss.misses))
     }
     const isEmptyOfOurs = this.#questionsHeld(now) === 0
     if (asked > 0) this.#futile = 0
