@@ -1,5 +1,5 @@
 import type { Clock } from '../../engine/clock.ts'
-import { announceCommand } from '../arping/arping-command.ts'
+import { announceCommand } from '../arping/index.ts'
 import { detectArping, type ArpingVariant } from '../arping/detect-arping.ts'
 import { probeWithArping } from '../arping/probe-addresses.ts'
 import { readAnnouncement } from '../arping/read-arping.ts'

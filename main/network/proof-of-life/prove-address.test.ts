@@ -704,7 +704,9 @@ describe('in any world', () => {
         // Only arping hears a second machine for certain.
         const isAudible = world.nodes.some(
           (node) =>
-            node.faults.arping === 'iputils' && !isLost(node, stranger, 'arp') && !isLost(stranger, node, 'arp'),
+            node.faults.arping === 'iputils' &&
+            !isLost(node, stranger, 'arp') &&
+            !isLost(stranger, node, 'arp'),
         )
         if (isAudible) expect(strangerSince).toBeGreaterThan(lastLegCommand)
         const holders = new Set(outcome.legs.map(({ to }) => to))

@@ -3,7 +3,6 @@ import { parseAddress } from '../../../shared/plan/ipv4.ts'
 import { lookAfterwards } from './after-removal.ts'
 import { LinkTools } from './ask-link.ts'
 import { isEarlyEnd, prepare } from './before-raising.ts'
-import type { Removal } from './borrowed-address.ts'
 import { carry } from './carry.ts'
 import { judge } from './judge.ts'
 import { timeOfDay, type ProofContext } from './proof-context.ts'
@@ -31,9 +30,10 @@ export async function proveAddress(options: ProofOptions): Promise<ProofReport> 
   try {
     report = await prove(context, options.signal)
   } catch (thrown) {
-    throw remainsError(context, ({ kind }) => kind !== 'confirmed', thrown) ?? thrown
+    throw remainsError(context, thrown) ?? thrown
   }
-  const error = remainsError(context, ({ kind }) => kind === 'left', undefined)
+  const isLeft = [...context.removals.values()].some(({ kind }) => kind === 'left')
+  const error = isLeft ? remainsError(context, undefined) : undefined
   if (error !== undefined) throw error
   return report
 }
@@ -70,15 +70,11 @@ function contextOf(options: ProofOptions): ProofContext {
   }
 }
 
-function remainsError(
-  context: ProofContext,
-  isMeant: (removal: Removal) => boolean,
-  cause: unknown,
-): AppError | undefined {
+function remainsError(context: ProofContext, cause: unknown): AppError | undefined {
   const { address, nodes } = context
   const remaining = nodes.flatMap((node) => {
     const removal = context.removals.get(node.name)
-    if (removal === undefined || removal.kind === 'confirmed' || !isMeant(removal)) return []
+    if (removal === undefined || removal.kind === 'confirmed') return []
     return [{ node, removal }]
   })
   const [first] = remaining
