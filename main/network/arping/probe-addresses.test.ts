@@ -167,18 +167,29 @@ describe('the privilege to probe', () => {
       concurrency: 1,
     })
     expect(observations.map(({ answer }) => answer)).toEqual(['silent', 'silent', 'silent'])
-    expect(arpings(runner).map(({ options }) => options.asRoot)).toEqual([false, true, true, true])
+    const questions = arpings(runner).filter(({ args }) => !args.includes('-V'))
+    expect(questions.map(({ options }) => options.asRoot)).toEqual([false, true, true, true])
   })
 
-  it('that cannot be had makes nothing silent, and the warning says what to do', async () => {
+  it('that cannot be had is asked for once, makes nothing silent, and the warning says what to do', async () => {
     const runner = place(({ options }) =>
       options.asRoot === true ? { kind: 'not-permitted', reason: 'sudo asks for a password.' } : refused,
     )
     const { observations, warnings } = await probe(runner)
     expect(observations.map(({ answer }) => answer)).toEqual(['unclear', 'unclear'])
+    expect(runner.calls.filter(({ options }) => options.asRoot === true)).toHaveLength(1)
     expect(warnings).toEqual([
-      'arping (iputils 20221126) on n1 may not send ARP requests (sudo asks for a password.). Run Landfall as root, let the account use sudo without a password, or allow it once with "sudo setcap cap_net_raw+ep /usr/bin/arping".',
+      'arping (iputils 20221126) on n1 may not send ARP requests: sudo asks for a password. Run Landfall as root or let the account use sudo without a password, or allow it once with "sudo setcap cap_net_raw+ep /usr/bin/arping".',
     ])
+    const busybox = { ...arping, kind: 'busybox', program: 'busybox', leadingArguments: ['arping'] } as const
+    expect((await probe(runner, { arping: busybox })).warnings.join()).not.toContain('setcap')
+  })
+
+  it('may be missing even to root', async () => {
+    const { observations } = await probe(
+      place((call) => (call.args.includes('-V') ? ended('arping from iputils 20221126\n') : refused)),
+    )
+    expect(observations.map(({ answer }) => answer)).toEqual(['unclear', 'unclear'])
   })
 })
 

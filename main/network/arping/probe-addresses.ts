@@ -89,8 +89,8 @@ class Asker {
   readonly #own: ReadonlySet<string>
   readonly #places: Semaphore
   readonly #link: LinkWatch
-  /** Becomes true when the program was refused without root. */
-  #asRoot = false
+  /** Set when the program was refused without root: why it cannot be had, `undefined` when it can. */
+  #refusalOfRoot: Promise<string | undefined> | undefined
 
   constructor(options: ProbeAddressesOptions, arping: UsableArping, signal: AbortSignal) {
     this.#options = options
@@ -114,19 +114,38 @@ class Asker {
   }
 
   async #run(address: string, command: ArpingCommand): Promise<ArpingReading> {
-    const asRoot = this.#asRoot
-    const { runner, kind } = this.#options
+    if (this.#refusalOfRoot === undefined) {
+      const reading = await this.#runOnce(address, command, false)
+      if (reading.answer !== 'unclear' || reading.cause !== 'not-permitted') return reading
+    }
+    this.#refusalOfRoot ??= this.#tryRoot()
+    const refusal = await this.#refusalOfRoot
+    if (refusal !== undefined) return unclear('not-permitted', refusal)
+    return await this.#runOnce(address, command, true)
+  }
+
+  async #runOnce(address: string, command: ArpingCommand, asRoot: boolean): Promise<ArpingReading> {
+    const { runner, kind, interface: interfaceName } = this.#options
     const result = await runner.run(command.program, command.args, {
       signal: this.#signal,
       deadlineSeconds: command.seconds + graceSeconds,
       asRoot,
       maxOutputBytes,
     })
-    const asked = { kind, address, interface: this.#options.interface, requests: command.requests }
-    const reading = readArping(this.#arping, asked, result)
-    if (reading.answer !== 'unclear' || reading.cause !== 'not-permitted' || asRoot) return reading
-    this.#asRoot = true
-    return await this.#run(address, command)
+    const asked = { kind, address, interface: interfaceName, requests: command.requests }
+    return readArping(this.#arping, asked, result)
+  }
+
+  /** Once for all addresses: every refusal of sudo is an entry in somebody's log. */
+  async #tryRoot(): Promise<string | undefined> {
+    const { program, leadingArguments } = this.#arping
+    const result = await this.#options.runner.run(program, [...leadingArguments, '-V'], {
+      signal: this.#signal,
+      deadlineSeconds: graceSeconds,
+      asRoot: true,
+      maxOutputBytes,
+    })
+    return result.kind === 'not-permitted' ? result.reason : undefined
   }
 }
 
@@ -167,10 +186,16 @@ function warningsOf(
     const name = nameOf(arping)
     const affected = readings.length === 1 ? first.address : `${readings.length} addresses`
     switch (cause) {
-      case 'not-permitted':
+      case 'not-permitted': {
+        // The same capability on BusyBox would give it to all of its programs.
+        const once =
+          arping.kind === 'busybox'
+            ? ''
+            : `, or allow it once with "sudo setcap cap_net_raw+ep ${arping.program}"`
         return [
-          `${name} on ${vantage} may not send ARP requests (${first.detail}). Run Landfall as root, let the account use sudo without a password, or allow it once with "sudo setcap cap_net_raw+ep ${arping.program}".`,
+          `${name} on ${vantage} may not send ARP requests: ${withoutPoint(first.detail)}. Run Landfall as root or let the account use sudo without a password${once}.`,
         ]
+      }
       case 'interface':
         return [`${name} on ${vantage} could not ask through ${interfaceName}. ${first.detail}`]
       case 'ended-early':
@@ -185,4 +210,8 @@ function warningsOf(
 function nameOf(arping: UsableArping): string {
   const names = { iputils: 'arping (iputils', habets: 'arping (Habets', busybox: 'arping (BusyBox' }
   return `${names[arping.kind]} ${arping.version})`
+}
+
+function withoutPoint(sentence: string): string {
+  return sentence.replace(/\.$/, '')
 }
