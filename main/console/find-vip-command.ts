@@ -6,13 +6,11 @@ import { StoppedByOperator } from '../engine/cancellation.ts'
 import { systemClock } from '../engine/clock.ts'
 import { parseAddressRange } from '../network/discovery/address-range.ts'
 import { findFreeAddresses } from '../network/discovery/find-free-addresses.ts'
-import { createNodeVantage } from '../network/discovery/node-vantage.ts'
 import type { Vantage } from '../network/discovery/vantage.ts'
 import { createWorkstationVantage } from '../network/discovery/workstation-vantage.ts'
-import { createSshRunner } from '../network/programs/ssh-runner.ts'
 import { exitCodes } from './exit-codes.ts'
 import { formatFreeAddresses, formatProgress } from './terminal/free-addresses.ts'
-import { connectVia, type ViaConnection } from './via-connection.ts'
+import type { ViaConnection } from './via-connection.ts'
 
 /** What `landfall find-vip` was asked for. */
 export interface FindVipRequest {
@@ -37,23 +35,8 @@ export async function findVip(request: FindVipRequest): Promise<number> {
   const stop = listenForStop()
   const connections: ViaConnection[] = []
   try {
-    for (const target of request.via) {
-      connections.push(await connectVia(target, { identityFile: request.identityFile, signal: stop.signal }))
-    }
-    const vantages: Vantage[] = [
-      createWorkstationVantage({ clock: systemClock }),
-      ...connections.map(({ name, connection, password }) =>
-        createNodeVantage({
-          name,
-          runner: createSshRunner({
-            place: name,
-            connection,
-            ...(password === undefined ? {} : { password }),
-          }),
-          clock: systemClock,
-        }),
-      ),
-    ]
+    connections.push(...(await connectAll(request, stop.signal)))
+    const vantages = [createWorkstationVantage({ clock: systemClock }), ...(await nodeVantages(connections))]
     const isShowingProgress = process.stderr.isTTY
     const report = await findFreeAddresses({
       range,
@@ -79,6 +62,31 @@ export async function findVip(request: FindVipRequest): Promise<number> {
     stop.release()
     await Promise.all(connections.map(({ connection }) => connection.close()))
   }
+}
+
+/** What only SSH needs is loaded only for it. */
+async function connectAll(request: FindVipRequest, signal: AbortSignal): Promise<ViaConnection[]> {
+  if (request.via.length === 0) return []
+  const { connectVia } = await import('./via-connection.ts')
+  const connections: ViaConnection[] = []
+  // One after the other: each may ask for a password.
+  for (const target of request.via) {
+    connections.push(await connectVia(target, { identityFile: request.identityFile, signal }))
+  }
+  return connections
+}
+
+async function nodeVantages(connections: readonly ViaConnection[]): Promise<Vantage[]> {
+  if (connections.length === 0) return []
+  const { createNodeVantage } = await import('../network/discovery/node-vantage.ts')
+  const { createSshRunner } = await import('../network/programs/ssh-runner.ts')
+  return connections.map(({ name, connection, password }) =>
+    createNodeVantage({
+      name,
+      runner: createSshRunner({ place: name, connection, ...(password === undefined ? {} : { password }) }),
+      clock: systemClock,
+    }),
+  )
 }
 
 function print(report: FreeAddressReport, { json, recheck }: FindVipRequest): void {

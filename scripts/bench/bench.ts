@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { installOnLab, openWorkplace, type Workplace } from '../../e2e/performance/processes.ts'
 import { writePlan } from '../../e2e/performance/sites.ts'
+import { measureDiscovery } from './discovery.ts'
 import { compareJournal } from './journal.ts'
 import { formatTable, type Ratio } from './ratio.ts'
 import { compareUploads } from './upload.ts'
@@ -28,6 +29,13 @@ try {
   else rows.push(uploads)
   say('the journal')
   rows.push(await compareJournal(place.folder, journalLines))
+  say('free addresses')
+  const discovery = await measureDiscovery()
+  if (typeof discovery === 'string') notes.push(`free addresses: ${discovery}`)
+  else {
+    rows.push(...discovery.rows)
+    notes.push(...discovery.notes)
+  }
   process.stdout.write(`${[formatTable(rows), ...notes].join('\n')}\n`)
 } finally {
   await place.clear()

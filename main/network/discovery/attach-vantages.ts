@@ -115,14 +115,17 @@ async function detourOf(
   if (vantage.routeTo === undefined) return undefined
   const first = Math.max(range.first, network.first)
   const last = Math.min(range.last, network.last)
-  for (const number of new Set([first, Math.floor((first + last) / 2), last])) {
-    if (network.prefix < 31 && (number === network.first || number === network.last)) continue
-    const address = formatAddress(number)
-    const route = await vantage.routeTo(address, signal)
-    if (route.kind === 'gateway')
+  const asked = [...new Set([first, Math.floor((first + last) / 2), last])]
+    .filter((number) => isHostAddress(network, number))
+    .map(formatAddress)
+  const routes = await Promise.all(
+    asked.map(async (address) => ({ address, route: await vantage.routeTo?.(address, signal) })),
+  )
+  for (const { address, route } of routes) {
+    if (route?.kind === 'gateway')
       return { reason: `it sends to ${address} through the gateway ${route.gateway} (${route.interface})` }
-    if (route.kind === 'none') return { reason: `it cannot send to ${address} (${route.reason})` }
-    if (route.kind === 'direct' && route.interface !== name)
+    if (route?.kind === 'none') return { reason: `it cannot send to ${address} (${route.reason})` }
+    if (route?.kind === 'direct' && route.interface !== name)
       return { reason: `it sends to ${address} through ${route.interface}`, interface: route.interface }
   }
   return undefined
