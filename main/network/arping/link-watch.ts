@@ -40,12 +40,9 @@ export class LinkWatch {
     this.#atStart ??= this.#read()
     const before = await this.#atStart
     const now = await this.#readAfterNow()
-    const problem = problemOf(before) ?? problemOf(now)
-    if (problem !== undefined) return problem
-    if (before.kind === 'linux' && now.kind === 'linux' && before.changes !== now.changes) {
-      return 'The interface lost its link for a moment.'
-    }
-    return undefined
+    if (before.kind === 'problem') return before.detail
+    if (now.kind === 'problem') return now.detail
+    return before.changes === now.changes ? undefined : 'The interface lost its link for a moment.'
   }
 
   /** A state that is younger than this call; calls at about the same time share it. */
@@ -70,55 +67,44 @@ export class LinkWatch {
     const result = await (isLinux
       ? this.#runner.run('cat', files, { signal: this.#signal, deadlineSeconds })
       : this.#runner.run('ifconfig', [name], { signal: this.#signal, deadlineSeconds }))
-    if (result.kind !== 'ended') {
-      return { kind: 'unknown', detail: result.kind === 'killed' ? 'no answer in time' : result.kind }
-    }
+    if (result.kind !== 'ended') return cannotBeTold(result.kind)
     return isLinux ? readSysfs(result) : readIfconfig(result)
   }
 }
 
 type LinkState =
-  | { readonly kind: 'linux'; readonly hasCarrier: boolean; readonly changes: number; readonly flags: number }
-  | { readonly kind: 'active' }
-  | { readonly kind: 'no-link' }
-  | { readonly kind: 'unknown'; readonly detail: string }
+  /** `changes`: how often the link came and went since the system started; `undefined` where nobody counts. */
+  | { readonly kind: 'up'; readonly changes: number | undefined }
+  /** A whole sentence. */
+  | { readonly kind: 'problem'; readonly detail: string }
 
 function problemOf(state: LinkState): string | undefined {
-  switch (state.kind) {
-    case 'active':
-      return undefined
-    case 'no-link':
-      return 'The interface is down or has no link.'
-    case 'unknown':
-      return `Whether the interface has a link cannot be told: ${state.detail}`
-    case 'linux':
-      if (!state.hasCarrier) return 'The interface has no link: no cable, or nothing at its other end.'
-      if ((state.flags & (loopback | noArp)) !== 0) return 'The interface does not speak ARP.'
-      return undefined
-  }
+  return state.kind === 'problem' ? state.detail : undefined
+}
+
+function cannotBeTold(detail: string): LinkState {
+  return { kind: 'problem', detail: `Whether the interface has a link cannot be told: ${detail}.` }
 }
 
 /** The three files of /sys/class/net, one line each. The carrier of an interface that is down cannot be read at all. */
 function readSysfs(result: { readonly stdout: string; readonly stderr: string }): LinkState {
+  const problem = (detail: string): LinkState => ({ kind: 'problem', detail })
+  if (result.stderr.includes('Invalid argument')) return problem('The interface is down.')
+  if (result.stderr.includes('No such file')) return problem('There is no such interface.')
   const match = /^([01])\n(\d{1,15})\n0x([0-9a-f]{1,8})\n$/.exec(result.stdout)
-  if (match !== null) {
-    const [, carrier, changes, flags = '0'] = match
-    return {
-      kind: 'linux',
-      hasCarrier: carrier === '1',
-      changes: Number(changes),
-      flags: Number.parseInt(flags, 16),
-    }
+  if (match === null) return cannotBeTold(printableStart(`${result.stdout} ${result.stderr}`))
+  const [, carrier, changes, flags = '0'] = match
+  if (carrier !== '1') return problem('The interface has no link: no cable, or nothing at its other end.')
+  if ((Number.parseInt(flags, 16) & (loopback | noArp)) !== 0) {
+    return problem('The interface does not speak ARP.')
   }
-  if (result.stderr.includes('Invalid argument')) return { kind: 'no-link' }
-  if (result.stderr.includes('No such file')) return { kind: 'unknown', detail: 'there is no such interface' }
-  return { kind: 'unknown', detail: printableStart(`${result.stdout} ${result.stderr}`) }
+  return { kind: 'up', changes: Number(changes) }
 }
 
 /** `ifconfig` of macOS and the BSDs; not tried on a real one. */
 function readIfconfig(result: { readonly stdout: string; readonly stderr: string }): LinkState {
   const status = /^\tstatus: (.+)$/m.exec(result.stdout)?.[1]
-  if (status === 'active') return { kind: 'active' }
-  if (status !== undefined) return { kind: 'no-link' }
-  return { kind: 'unknown', detail: printableStart(`${result.stdout} ${result.stderr}`) }
+  if (status === 'active') return { kind: 'up', changes: undefined }
+  if (status !== undefined) return { kind: 'problem', detail: 'The interface is down or has no link.' }
+  return cannotBeTold(printableStart(`${result.stdout} ${result.stderr}`))
 }

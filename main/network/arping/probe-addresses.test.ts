@@ -204,7 +204,11 @@ describe('silence', () => {
   it.each<[string, ProgramResult, string]>([
     ['has no link', ended('0\n4\n0x1003\n'), 'The interface has no link'],
     ['is down', ended('3\n0x1002\n', 1, 'cat: /sys/class/net/eth0/carrier: Invalid argument\n'), 'is down'],
-    ['is missing', ended('', 1, 'cat: /sys/class/net/eth0/carrier: No such file or directory\n'), 'no such'],
+    [
+      'is missing',
+      ended('', 1, 'cat: /sys/class/net/eth0/carrier: No such file or directory\n'),
+      'There is no such',
+    ],
     ['does not speak ARP', ended('1\n4\n0x1083\n'), 'does not speak ARP'],
     ['is the loopback', ended('1\n0\n0x9\n'), 'does not speak ARP'],
     ['says something strange', ended('1\n4\n'), 'cannot be told'],
