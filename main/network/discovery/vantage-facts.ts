@@ -19,8 +19,6 @@ import {
 } from './vantage-output.ts'
 import type { VantageFacts, VantageInterface } from './vantage.ts'
 
-export type { RouteVerdict } from './vantage-output.ts'
-
 /** Real time for one look at a table of the operating system. */
 const deadlineSeconds = 15
 
