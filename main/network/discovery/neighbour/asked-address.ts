@@ -71,6 +71,8 @@ export class AskedAddress {
   #misses = 0
   #isRemembered = false
   #isDue = true
+  /** An entry that has failed is thrown out whenever the system needs the room. */
+  #lastShown = ''
 
   constructor(address: string, knownMac: string | undefined) {
     this.address = address
@@ -167,6 +169,7 @@ export class AskedAddress {
     traits: SourceTraits,
     patience: Patience,
   ): Next {
+    this.#lastShown = entry?.shown ?? this.#lastShown
     const wasRemembered = this.#isRemembered
     const wasKnown = !traits.hasStates && this.#knownMac !== undefined && this.#knownMac === entry?.mac
     this.#isRemembered = entry?.state === 'remembered' || (entry?.state === 'reachable' && wasKnown)
@@ -179,7 +182,7 @@ export class AskedAddress {
       this.#countRequests(round, entry, readAt, traits)
     if (this.requests >= patience.requests)
       return readAt - this.#lastRequestAt >= patience.listen && readAt - this.#firstRequestAt >= patience.span
-        ? { kind: 'silent', shown: entry?.shown ?? 'the entry is gone again' }
+        ? { kind: 'silent', shown: this.#lastShown }
         : { kind: 'wait' }
     if (entry === undefined && !traits.listsUnanswered) return this.#nextUnseen(round, readAt)
     if (entry?.state === 'asking') return nextWhileAsking(round, readAt, traits)

@@ -23,8 +23,12 @@ export interface DatagramSender {
 /** The discard service (RFC 863): nobody answers, nothing happens. */
 export const DISCARD_PORT = 9
 
-/** How many are handed over at a time; more would only wait in the socket's buffer, where they can be lost (`ENOBUFS`). */
-const burst = 64
+/**
+ * How many one socket sends. While the system looks for a neighbour it keeps the datagram, at the expense of the socket:
+ * on Linux about 277 use up its default buffer (768 bytes each of 212 992), and then it takes nothing more until the
+ * first ones are given up, three seconds later.
+ */
+const perSocket = 64
 
 const sent: DatagramResult = { kind: 'sent' }
 
@@ -49,7 +53,28 @@ async function sendAll(
 ): Promise<SendOutcome> {
   signal.throwIfAborted()
   const outcome = new Map<string, DatagramResult>()
-  const socket = createSocket({
+  const unique = [...new Set(addresses)]
+  for (let start = 0; start < unique.length; start += perSocket) {
+    const part = unique.slice(start, start + perSocket)
+    const socket = createUdpSocket()
+    try {
+      const broken = await bound(socket, localAddress, signal)
+      const results = part.map(async (address) => {
+        outcome.set(address, broken ?? (await sendOne(socket, port, address)))
+      })
+      await orAborted(signal, Promise.all(results))
+    } finally {
+      socket.close()
+    }
+    // Node reports what the system took at once before anything else may run: give way, also to a stop.
+    await nextTurn()
+    signal.throwIfAborted()
+  }
+  return outcome
+}
+
+function createUdpSocket(): Socket {
+  return createSocket({
     type: 'udp4',
     // Addresses are numbers already: no resolver may come in between. Node expects the answer later, not at once.
     lookup: (host, _options, done) => {
@@ -59,24 +84,6 @@ async function sendAll(
       process.nextTick(done, notNumeric, host, 4)
     },
   })
-  try {
-    const broken = await bound(socket, localAddress, signal)
-    if (broken !== undefined) return new Map(addresses.map((address) => [address, broken]))
-    const unique = [...new Set(addresses)]
-    for (let start = 0; start < unique.length; start += burst) {
-      const part = unique.slice(start, start + burst)
-      const results = part.map(async (address) => {
-        outcome.set(address, await sendOne(socket, port, address))
-      })
-      await orAborted(signal, Promise.all(results))
-      // Node reports what the system took at once before anything else may run: give way, also to a stop.
-      await nextTurn()
-    }
-    signal.throwIfAborted()
-    return outcome
-  } finally {
-    socket.close()
-  }
 }
 
 /** Why the socket cannot send from this address; `undefined`: it can. */

@@ -1,5 +1,5 @@
-export { createDatagramSender } from './datagrams.ts'
+export { createDatagramSender, DISCARD_PORT } from './datagrams.ts'
 export type { DatagramResult, DatagramSender, SendOutcome } from './datagrams.ts'
-export type { NeighbourEntry, NeighbourTable } from './neighbour-table.ts'
+export { localHasLink, readHasLink } from './link.ts'
 export { createNeighbourReader, readLocalFile, readNeighbours } from './read-neighbours.ts'
-export { sweepNeighbours, type SweepOptions } from './sweep.ts'
+export { sweepNeighbours } from './sweep.ts'

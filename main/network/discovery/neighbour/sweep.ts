@@ -20,8 +20,8 @@ export interface SweepOptions {
   /** The table of that interface, read anew. */
   readonly readTable: (signal: AbortSignal) => Promise<NeighbourTable>
   /**
-   * Whether the interface has a link (carrier). Without one the system still says that it asks, and nobody hears it.
-   * Default: it has.
+   * Whether the interface has a link (carrier), asked with every reading of the table. Without one Linux still counts
+   * its questions, though nobody can hear them: then nothing that is not decided yet is believed. Default: it has.
    */
   readonly hasLink?: (signal: AbortSignal) => Promise<boolean>
   readonly clock: Clock
@@ -50,8 +50,8 @@ const defaultWindow = 512
 const ownShare = 0.25
 /** Between the beginnings of two readings of the table, milliseconds. */
 const readingEvery = { atLeast: 60, atMost: 250 }
-/** A reading of so many milliseconds is followed by twice as much time without. */
-const readingShare = 3
+/** A reading of so many milliseconds is followed by five times as much time without. */
+const readingShare = 6
 /** How long after the third request `onSwept` waits for answers. */
 const sweptListen = 150
 /** DELAY takes 5 s, then PROBE asks three times, a second apart: later nothing is confirmed any more. */
@@ -170,6 +170,11 @@ class Sweep {
     return { entries: table.entries, traits }
   }
 
+  async #hasLink(): Promise<boolean> {
+    const { signal, hasLink } = this.#options
+    return hasLink === undefined || (await orAborted(signal, hasLink(signal)))
+  }
+
   async #send(): Promise<void> {
     const now = this.#watch.elapsed()
     if (this.#window.isPaused(now)) return
@@ -241,9 +246,10 @@ class Sweep {
 
   async #look(): Promise<void> {
     const readAt = this.#watch.elapsed()
-    const table = await this.#read()
+    const [table, hasLink] = await Promise.all([this.#read(), this.#hasLink()])
     this.#readAt = readAt
     this.#readingTook = this.#watch.elapsed() - readAt
+    if (!hasLink) this.#giveUp({ kind: 'no-link' })
     if (table === undefined) return
     const entries = new Map(table.entries.map((entry) => [entry.address, entry]))
     if (table.traits.hasStates)
@@ -261,7 +267,7 @@ class Sweep {
       if (!wasAsked && (open.requests > 0 || next.kind === 'answered' || next.kind === 'remembered'))
         asked += 1
     }
-    await this.#believe(silent)
+    for (const [asked, shown] of silent) this.#close(asked, 'silent', [], shown)
     this.#handleMisses(misses, asked, readAt)
     this.#letRememberedGo(entries, readAt)
     this.#reportChangedMacs(entries)
@@ -290,17 +296,6 @@ class Sweep {
         this.#answered.set(asked.address, { macs, requests: asked.requests })
       }
     }
-  }
-
-  /** Silence means something only while there is a link. */
-  async #believe(silent: readonly [AskedAddress, string][]): Promise<void> {
-    if (silent.length === 0) return
-    const { signal, hasLink } = this.#options
-    if (hasLink !== undefined && !(await orAborted(signal, hasLink(signal)))) {
-      this.#giveUp({ kind: 'no-link' })
-      return
-    }
-    for (const [asked, shown] of silent) this.#close(asked, 'silent', [], shown)
   }
 
   /** Datagrams that made nobody ask: the table is full, or there is something wrong with these addresses. */

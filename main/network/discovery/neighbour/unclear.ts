@@ -61,7 +61,7 @@ export class UnclearAddresses {
         ]
       case 'no-link':
         return [
-          `${name} of ${place} has no link, so nobody could hear the questions for ${addresses}. Check the cable and the switch port, then search again.`,
+          `${name} of ${place} had no link, so nobody could hear all the questions for ${addresses}. Check the cable and the switch port, then search again.`,
         ]
       case 'unreadable':
         return [
@@ -87,7 +87,7 @@ function detailOf(reason: UnclearReason): string {
     case 'unseen':
       return 'no entry, and the table does not list who did not answer'
     case 'no-link':
-      return 'the interface has no link'
+      return 'the interface had no link'
     case 'unreadable':
       return 'the neighbour table cannot be read'
   }
