@@ -13,7 +13,10 @@ export type Evidence =
 
 /** How the addresses of a run were asked. */
 export interface Asking {
-  /** `arp`: every address by ARP requests · `packets`: by raw packets · `connections`: by TCP connections. */
+  /**
+   * `arp`: every address by ARP requests · `connections`: by TCP connections of the operating system · `packets`: in
+   * another way, which nmap chose itself.
+   */
   readonly by: 'arp' | 'packets' | 'connections'
   /** What nmap complained of while it sent; then silence may mean that nothing went out. */
   readonly trouble: string | undefined
@@ -63,11 +66,7 @@ export function askedBy(
   const others = tasks.filter(({ name }) => name.endsWith('Ping Scan') && name !== 'ARP Ping Scan')
   const count = asked.reduce((sum, { hosts: number = 0 }) => sum + number, 0)
   const needed = hosts.filter(({ reason }) => reason !== 'localhost-response').length
-  if (others.length === 0 && count >= needed) return 'arp'
-  // Without raw sockets nmap connects; its reasons show it.
-  return hosts.some(({ reason }) => reason === 'conn-refused' || reason === 'syn-ack')
-    ? 'connections'
-    : 'packets'
+  return others.length === 0 && count >= needed ? 'arp' : 'packets'
 }
 
 /** Lines on standard error that have nothing to do with whether the questions went out. */

@@ -50,12 +50,12 @@ function startNmap(location: string, args: readonly string[], seconds: number): 
 
   /** Keeps what node-nmap puts together and starts, and takes back what it does beside that. */
   class StartedNmap extends nodeNmap.NmapScan {
-    protected override commandConstructor(targets: readonly string[], options: readonly string[]): void {
+    override commandConstructor(targets: readonly string[], options: readonly string[]): void {
       super.commandConstructor(targets, options)
       this.command = [...prefix, ...this.command]
     }
 
-    protected override initializeChildProcess(): void {
+    override initializeChildProcess(): void {
       try {
         super.initializeChildProcess()
       } catch (error) {
@@ -74,8 +74,9 @@ function startNmap(location: string, args: readonly string[], seconds: number): 
     }
   }
 
+  // Interactive, it would change the terminal that Landfall shows its progress on, and a kill would leave it so.
   nodeNmap.nmapLocation = timeout ?? location
-  const scan = new StartedNmap([], args)
+  const scan = new StartedNmap([], ['--noninteractive', ...args])
   const { child } = scan
   if (child === undefined) throw new TypeError('node-nmap started nothing.')
   // As `startScan` does, but nmap may be gone already.

@@ -95,8 +95,7 @@ export function parseNmapXml(xml: string): NmapReport {
   const text = xml.trim()
   if (text === '') return { kind: 'unreadable', what: 'empty', detail: 'nothing' }
   const rubbish = { kind: 'unreadable', what: 'rubbish', detail: printableStart(text, 80) } as const
-  // nmap names its root element in the DOCTYPE and declares nothing there.
-  if (/<!DOCTYPE[^>]*\[|<!ENTITY/u.test(text)) return rubbish
+  if (declaresSomething(text)) return rubbish
   if (!/^<(\?xml|!DOCTYPE|nmaprun)/u.test(text)) return rubbish
   if (!text.endsWith('</nmaprun>')) {
     return {
@@ -130,6 +129,13 @@ export function parseNmapXml(xml: string): NmapReport {
     tasks: taskend.map(({ task, extrainfo }) => ({ name: task, hosts: totalHosts(extrainfo) })),
     elapsedSeconds: elapsed !== undefined && /^\d+(\.\d+)?$/u.test(elapsed) ? Number(elapsed) : undefined,
   }
+}
+
+/** nmap names its root element in the DOCTYPE and declares nothing there; entities are how XML grows without end. */
+function declaresSomething(text: string): boolean {
+  const first = text.indexOf('<!DOCTYPE')
+  if (first === -1) return text.includes('<!ENTITY')
+  return !text.startsWith('<!DOCTYPE nmaprun>', first) || text.includes('<!DOCTYPE', first + 1)
 }
 
 /** `undefined` when it is no well-formed XML. */

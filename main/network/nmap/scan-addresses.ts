@@ -147,10 +147,10 @@ class Scan {
     return [
       ...['-sn', '-n', '-v', '-T4', '--max-retries', '2'],
       ...(isPrivileged
-        ? ['-PR', '--min-rate', String(requestsPerSecond(this.#addresses.length))]
+        ? ['--min-rate', String(requestsPerSecond(this.#addresses.length))]
         : ['--unprivileged']),
       // nmap adapts to the many that answer within microseconds; some take their time.
-      ...(isPatient ? ['--min-rtt-timeout', '300ms'] : []),
+      ...(isPatient ? ['--min-rtt-timeout', '200ms'] : []),
       // On Windows nmap has its own names for interfaces, and follows the routes without one.
       ...(nmap.platform === 'win32' ? [] : ['-e', name]),
       ...nmapTargets(block),
@@ -265,7 +265,7 @@ class Scan {
             this.#observe(address, {
               answer: 'answered',
               layer: found.layer,
-              probes: 1,
+              probes: found.detail === 'localhost-response' ? 0 : 1,
               macs: [...all.macs],
               detail: found.detail,
             })
