@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { findVip, verdictsOf } from './find-vip-command.ts'
 import { inParallel } from './in-parallel.ts'
 import { layoutFromSeed, type Layout } from './layouts.ts'
-import { differencesOf, oracles, type Difference } from './oracles.ts'
+import { differencesOf, oracles, type Difference, type OracleAnswers } from './oracles.ts'
 import { createSegmentLab, whyNoSegmentLab } from './segment-lab.ts'
 
 /** Layouts in which ARP can tell the truth, and some in which a router answers everything, so that nothing can. */
@@ -10,8 +10,6 @@ const layoutCount = 50
 const hopelessCount = 4
 /** The kernel's neighbour table is one for all namespaces: some 600 addresses may be asked at a time. */
 const addressesAtATime = 420
-/** Hosts of the layouts wake within 3.5 s; in real life the second look comes after a minute. */
-const recheckSeconds = 4
 const leastFound = 0.95
 
 interface Outcome {
@@ -59,7 +57,11 @@ describe.skipIf(reason !== undefined)(
       const all = [...outcomes.values()].flatMap(({ differences }) => differences)
       process.stdout.write(`${summaryOf(all)}\n`)
       const unexplained = all.filter(
-        (difference) => difference.who.includes('Landfall') && difference.reason === undefined,
+        (difference) =>
+          difference.who.includes('Landfall') &&
+          difference.reason === undefined &&
+          // A DHCP server shows only a few addresses of its pool.
+          difference.truth !== 'pool',
       )
       expect(unexplained).toEqual([])
     })
@@ -70,11 +72,13 @@ async function look(layout: Layout): Promise<Outcome> {
   await using lab = await disposable(layout)
   const { value } = lab
   const addresses = [...layout.truth].filter(([, truth]) => truth !== 'reserved').map(([address]) => address)
-  const report = await findVip(value, [layout.network, '--count', '200', '--recheck', String(recheckSeconds)])
+  const report = await findVip(value, [layout.network, '--count', '200'])
   const landfall = verdictsOf(report)
-  const said = await inParallel(oracles, 2, async (oracle) =>
-    oracle.whyNot() === undefined ? ([[oracle.name, await oracle.ask(value, addresses)]] as const) : [],
-  )
+  const said: Record<string, OracleAnswers> = {}
+  // One after the other: the requests of one would be answered to the other.
+  for (const oracle of oracles) {
+    if (oracle.whyNot() === undefined) said[oracle.name] = await oracle.ask(value, addresses)
+  }
   const free = addresses.filter((address) => layout.truth.get(address) === 'free')
   const found = free.filter((address) => landfall.get(address) === 'free')
   return {
@@ -86,7 +90,7 @@ async function look(layout: Layout): Promise<Outcome> {
     differences: differencesOf({
       truth: layout.truth,
       hosts: layout.hosts,
-      oracles: Object.fromEntries(said.flat()),
+      oracles: said,
       landfall,
     }),
   }

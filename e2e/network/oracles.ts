@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { mkdtemp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { inParallel } from './in-parallel.ts'
 import type { Layout, Truth } from './layouts.ts'
-import type { Ended, SegmentLab } from './segment-lab.ts'
+import type { Ended } from './namespace-programs.ts'
+import type { SegmentLab } from './segment-lab.ts'
 import { addressesOf, type HostSpec } from './segment-hosts.ts'
 
 /** What another program says about an address. `unclear`: it did not ask, or its answer cannot be read. */
@@ -91,6 +92,19 @@ export const habetsRequestOracle: Oracle = {
 
 export const oracles: readonly Oracle[] = [nmapOracle, iputilsOracle, habetsProbeOracle, habetsRequestOracle]
 
+/**
+ * Starts all of them by one shell: entering a namespace costs more than asking. Standard output, standard error and exit
+ * code of each land in files.
+ */
+const askAllScript = `
+folder=$1; shift
+count=$1; shift
+flags=; while [ "$count" -gt 0 ]; do flags="$flags $1"; shift; count=$((count - 1)); done
+for address in "$@"; do
+  ( $flags "$address" >"$folder/$address.out" 2>"$folder/$address.err"; echo $? >"$folder/$address.code" ) &
+done
+wait`
+
 async function askEach(
   lab: SegmentLab,
   addresses: readonly string[],
@@ -99,13 +113,21 @@ async function askEach(
   interfaceFlag: string,
   read: (ended: Ended) => OracleAnswer,
 ): Promise<OracleAnswers> {
-  const parameters = [...flags, interfaceFlag, lab.seeker.interface]
-  const answers = await inParallel(addresses, parallelArpings, async (address) =>
-    read(await lab.run(lab.seekerNamespace, program, [...parameters, address])),
-  )
-  return new Map(
-    addresses.map((address, index) => [address, answers[index] ?? unclear('not asked')] as const),
-  )
+  const command = [program, ...flags, interfaceFlag, lab.seeker.interface]
+  const answers = new Map<string, OracleAnswer>()
+  for (let start = 0; start < addresses.length; start += parallelArpings) {
+    const block = addresses.slice(start, start + parallelArpings)
+    const folder = await mkdtemp(join(lab.folder, 'oracle-'))
+    const shell = ['-c', askAllScript, 'sh', folder, String(command.length), ...command, ...block]
+    await lab.run(lab.seekerNamespace, 'sh', shell)
+    for (const address of block) {
+      const [stdout, stderr, code] = await Promise.all(
+        ['out', 'err', 'code'].map((name) => readFile(join(folder, `${address}.${name}`), 'utf8')),
+      )
+      answers.set(address, read({ exitCode: Number(code), stdout: stdout ?? '', stderr: stderr ?? '' }))
+    }
+  }
+  return answers
 }
 
 /** `<host>` elements of nmap's XML, each with one `<status>` and one IPv4 `<address>`. */

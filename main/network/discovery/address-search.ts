@@ -108,9 +108,12 @@ export class AddressSearch {
     this.#canProbe = results.some(Boolean)
   }
 
-  /** What the answers so far look like: whoever answers for nearly everything is taken for a proxy until it is proven. */
-  suspectProxies(): void {
+  /**
+   * Whoever answers for nearly everything so far is taken for a proxy until it is proven. True when there is one anywhere.
+   */
+  suspectProxies(): boolean {
     for (const place of this.#options.attached) this.#suspectProxy(place)
+    return this.#proxies.size > 0
   }
 
   async askDhcp(): Promise<void> {

@@ -148,10 +148,13 @@ function blocksOf(range: AddressRange, count: number, random: () => number): Ite
   return sampleBlocks(range, Math.min(wholeUpTo, Math.max(blockSize, count * 2)), random)
 }
 
-/** While the sweep still asks, the candidates of the first impression are proven: both together take no longer. */
+/**
+ * While the sweep still asks, the candidates of the first impression are proven: both together take no longer. Not where
+ * a proxy is suspected: its answers to the requests of the sweep would be taken for answers to the probes.
+ */
 async function probeEarly(search: AddressSearch, { clock, signal, count }: FindOptions): Promise<void> {
   await clock.sleep(firstImpressionMilliseconds, signal)
-  search.suspectProxies()
+  if (search.suspectProxies()) return
   const likely = search.unproven(Math.min(earlyProbes, count + spares))
   if (likely.length > 0) await search.probe(likely)
 }
@@ -172,7 +175,8 @@ async function recheck(search: AddressSearch, count: number): Promise<ReadonlySe
     .free()
     .slice(0, count + spares)
     .map(({ address }) => address)
-  await allOrFirstError([search.sweep(addresses), search.probe(addresses)])
+  await search.sweep(addresses)
+  await search.probe(addresses)
   search.markRechecked(addresses)
   return new Set(addresses)
 }

@@ -26,7 +26,16 @@ export function createWorkstationVantage(options: {
   const name = runner.place
   const isPrivileged = process.getuid?.() === 0
   let known: Promise<VantageFacts> | undefined
-  const facts = (signal: AbortSignal) => (known ??= workstationFacts(runner, signal))
+  const facts = async (signal: AbortSignal) => {
+    known ??= workstationFacts(runner, signal)
+    try {
+      return await known
+    } catch (error) {
+      // A look that was stopped or failed is not remembered.
+      known = undefined
+      throw error
+    }
+  }
   const own = async (ask: AskOptions) => {
     const { interfaces } = await facts(ask.signal)
     const nic = interfaces.find((candidate) => candidate.name === ask.interface)

@@ -15,8 +15,8 @@ export type Next =
   | { readonly kind: 'wait' }
   /** The system has stopped asking: another datagram. */
   | { readonly kind: 'ask' }
-  /** The system did not ask at all. */
-  | { readonly kind: 'not-asked' }
+  /** Nobody saw the system ask. `hasEntry`: the table has room for the address, though. */
+  | { readonly kind: 'not-asked'; readonly hasEntry: boolean }
   | { readonly kind: 'answered'; readonly entry: NeighbourEntry }
   /** Known from before; it may still be confirmed. */
   | { readonly kind: 'remembered'; readonly entry: NeighbourEntry }
@@ -187,7 +187,9 @@ export class AskedAddress {
     if (entry === undefined && !traits.listsUnanswered) return this.#nextUnseen(round, readAt)
     if (entry?.state === 'asking') return nextWhileAsking(round, readAt, traits)
     // The system has given up, or the entry was thrown out: either way nobody asks any more.
-    return round.requests > 0 || wasRemembered ? { kind: 'ask' } : { kind: 'not-asked' }
+    return round.requests > 0 || wasRemembered
+      ? { kind: 'ask' }
+      : { kind: 'not-asked', hasEntry: entry !== undefined }
   }
 
   #nextUnseen(round: Round, readAt: number): Next {
@@ -224,7 +226,7 @@ function nextWhileAsking(round: Round, readAt: number, traits: SourceTraits): Ne
   const since = readAt - round.at
   if (traits.repeatedBy === 'datagram') {
     if (since < betweenDatagrams) return { kind: 'wait' }
-    return round.requests > 0 ? { kind: 'ask' } : { kind: 'not-asked' }
+    return round.requests > 0 ? { kind: 'ask' } : { kind: 'not-asked', hasEntry: true }
   }
   // Without states an entry that has failed looks the same as one that is being asked.
   return !traits.hasStates && since >= givenUpAfter ? { kind: 'ask' } : { kind: 'wait' }

@@ -21,7 +21,7 @@ export interface DatagramSender {
 }
 
 /** The discard service (RFC 863): nobody answers, nothing happens. */
-export const DISCARD_PORT = 9
+const discardPort = 9
 
 /**
  * How many one socket sends. While the system looks for a neighbour it keeps the datagram, at the expense of the socket:
@@ -43,7 +43,7 @@ export function createDatagramSender(options: {
   readonly localAddress: string
   readonly port?: number
 }): DatagramSender {
-  return { send: (addresses, signal) => sendAll(addresses, { port: DISCARD_PORT, ...options }, signal) }
+  return { send: (addresses, signal) => sendAll(addresses, { port: discardPort, ...options }, signal) }
 }
 
 async function sendAll(

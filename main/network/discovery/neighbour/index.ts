@@ -1,5 +1,4 @@
-export { createDatagramSender, DISCARD_PORT } from './datagrams.ts'
+export { createDatagramSender } from './datagrams.ts'
 export type { DatagramResult, DatagramSender, SendOutcome } from './datagrams.ts'
-export { localHasLink, readHasLink } from './link.ts'
-export { createNeighbourReader, readLocalFile, readNeighbours } from './read-neighbours.ts'
+export { createNeighbourReader, readLocalFile } from './read-neighbours.ts'
 export { sweepNeighbours } from './sweep.ts'

@@ -478,6 +478,26 @@ describe('a datagram that cannot be sent', () => {
   })
 })
 
+it('a sender that is slow gets fewer addresses at a time', async () => {
+  const hosts = new Map([[addressAt(100), { mac: macAt(100) }]])
+  const world = createWorld({ hosts })
+  const { observations, took } = await world.sweep(addressList(200), {
+    sender: {
+      // As programs that wait a second for an answer, 32 at a time.
+      send: async (addresses, signal) => {
+        for (let start = 0; start < addresses.length; start += 32) {
+          await world.kernel.sender.send(addresses.slice(start, start + 32), signal)
+          await world.clock.sleep(1000, signal)
+        }
+        return new Map(addresses.map((address) => [address, { kind: 'sent' }]))
+      },
+    },
+  })
+  expect(answersOf(observations, 'answered')).toHaveLength(1)
+  expect(answersOf(observations, 'silent')).toHaveLength(199)
+  expect(took).toBeLessThan(90_000)
+})
+
 describe('an interface without a link', () => {
   it('hears nobody, so nobody is silent', async () => {
     const { observations, warnings } = await createWorld().sweep(addressList(9), {

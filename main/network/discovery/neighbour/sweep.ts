@@ -61,6 +61,9 @@ const rememberedMinimum = 4500
 /** Misses after which an address is given up: alone, and while the table is full. */
 const mostMisses = { alone: 3, whileFull: 8 }
 const longestRetry = 1600
+/** A sender that takes longer gets fewer addresses at a time: the system has given up before the table is read. */
+const longestSend = 1500
+const smallestBatch = 8
 /** How long the system may be asking without repeating its question. */
 const longestRound = 20_000
 /** Readings in a row after which a table that takes nothing at all is called full. */
@@ -85,6 +88,11 @@ interface Answered {
   readonly requests: number
 }
 
+interface Miss {
+  readonly asked: AskedAddress
+  readonly hasEntry: boolean
+}
+
 class Sweep {
   readonly #options: SweepOptions
   readonly #patience: Patience
@@ -104,6 +112,7 @@ class Sweep {
   readonly #knownMacs = new Map<string, string>()
   #readAt = 0
   #readingTook = 0
+  #largestBatch = Infinity
   #foreignQuestions = 0
   #futile = 0
   #unreadable = 0
@@ -178,7 +187,7 @@ class Sweep {
   async #send(): Promise<void> {
     const now = this.#watch.elapsed()
     if (this.#window.isPaused(now)) return
-    const room = this.#room(now)
+    const room = Math.min(this.#room(now), this.#largestBatch)
     const batch = this.#takeDue(now, room)
     while (batch.length < room && this.#next < this.#fresh.length) {
       const address = this.#fresh[this.#next++]
@@ -188,9 +197,13 @@ class Sweep {
       batch.push(asked)
     }
     if (batch.length === 0) return
-    const { sender, signal } = this.#options
+    const { sender, signal, clock } = this.#options
     const addresses = batch.map(({ address }) => address)
+    const started = clock.now()
     const outcome = await orAborted(signal, sender.send(addresses, signal))
+    const took = clock.now() - started
+    if (took > longestSend)
+      this.#largestBatch = Math.max(smallestBatch, Math.floor((batch.length * longestSend) / took))
     const sentAt = this.#watch.elapsed()
     for (const asked of batch) {
       const result = outcome.get(asked.address)
@@ -256,12 +269,12 @@ class Sweep {
       for (const address of this.#tails.keys())
         if (entries.get(address)?.state !== 'asking') this.#tails.delete(address)
     const silent: [AskedAddress, string][] = []
-    const misses: AskedAddress[] = []
+    const misses: Miss[] = []
     let asked = 0
     for (const open of [...this.#open.values()]) {
       const wasAsked = open.requests > 0
       const next = open.handleTable(entries.get(open.address), readAt, table.traits, this.#patience)
-      if (next.kind === 'not-asked') misses.push(open)
+      if (next.kind === 'not-asked') misses.push({ asked: open, hasEntry: next.hasEntry })
       else if (next.kind === 'silent') silent.push([open, next.shown])
       else this.#handle(open, next, readAt)
       if (!wasAsked && (open.requests > 0 || next.kind === 'answered' || next.kind === 'remembered'))
@@ -299,8 +312,11 @@ class Sweep {
   }
 
   /** Datagrams that made nobody ask: the table is full, or there is something wrong with these addresses. */
-  #handleMisses(misses: readonly AskedAddress[], asked: number, now: number): void {
-    const swallowed = misses.filter(({ sendError }) => sendError === undefined || sendError === 'ENOBUFS')
+  #handleMisses(misses: readonly Miss[], asked: number, now: number): void {
+    const swallowed = misses.filter(
+      ({ hasEntry, asked: { sendError } }) =>
+        !hasEntry && (sendError === undefined || sendError === 'ENOBUFS'),
+    )
     if (swallowed.length > 1 && swallowed.length > asked * 0.05) {
       this.#isFull = true
       this.#window.shrink(this.#questionsHeld(now), now)
@@ -310,18 +326,18 @@ class Sweep {
     }
     for (const miss of misses) {
       const isFull = this.#isFull && swallowed.includes(miss)
-      if (miss.misses >= (isFull ? mostMisses.whileFull : mostMisses.alone))
-        this.#leaveUnclear(miss, { kind: 'not-asked', error: miss.sendError })
-      else this.#due.set(miss, now + Math.min(longestRetry, 200 * 2 ** miss.misses))
+      const { asked: missed } = miss
+      if (missed.misses >= (isFull ? mostMisses.whileFull : mostMisses.alone))
+        this.#leaveUnclear(missed, { kind: 'not-asked', error: missed.sendError })
+      else this.#due.set(missed, now + Math.min(longestRetry, 200 * 2 ** missed.misses))
     }
     const isEmptyOfOurs = this.#questionsHeld(now) === 0
     if (asked > 0) this.#futile = 0
     else if (misses.length > 0 && isEmptyOfOurs) this.#futile += 1
-    if (this.#futile >= mostFutile)
-      this.#giveUp({
-        kind: 'not-asked',
-        error: misses.find(({ sendError }) => sendError !== undefined)?.sendError,
-      })
+    if (this.#futile >= mostFutile) {
+      const error = misses.find(({ asked: { sendError } }) => sendError !== undefined)?.asked.sendError
+      this.#giveUp({ kind: 'not-asked', error })
+    }
   }
 
   /** Who is only remembered gets the time that the others take, or what the system needs at most to ask again. */
