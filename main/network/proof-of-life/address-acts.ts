@@ -1,6 +1,7 @@
 import type { Clock } from '../../engine/clock.ts'
 import { explainResult, findAddress, lookSeconds, readNodeState, type NodeState } from './node-state.ts'
 import type { ProofNode } from './proof.ts'
+import { asClause } from './unless-unreachable.ts'
 
 /** What came of a command that alters addresses. `unclear`: it may have taken effect, or may still do so. */
 export type Act = { readonly kind: 'done' } | { readonly kind: 'refused' | 'unclear'; readonly why: string }
@@ -88,5 +89,5 @@ async function readAfterwards(node: ProofNode): Promise<NodeState> {
 }
 
 function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown)
+  return asClause(thrown instanceof Error ? thrown.message : String(thrown))
 }

@@ -5,6 +5,7 @@ import { probeWithArping } from '../arping/probe-addresses.ts'
 import { readAnnouncement } from '../arping/read-arping.ts'
 import { allSettled } from './all-settled.ts'
 import type { ProofNode } from './proof.ts'
+import { asClause } from './unless-unreachable.ts'
 
 /** Who answered ARP for the address, as arping heard it. */
 export type LinkReading =
@@ -31,7 +32,8 @@ export class LinkTools {
   /** Asks from a node who has the address. Rejects like its runner. */
   async ask(node: ProofNode, question: LinkQuestion, signal: AbortSignal): Promise<LinkReading> {
     const arping = await this.#arpingOf(node, signal)
-    if (arping.kind === 'none' || arping.kind === 'unknown') return { kind: 'unknown', detail: arping.detail }
+    if (arping.kind === 'none' || arping.kind === 'unknown')
+      return { kind: 'unknown', detail: asClause(arping.detail) }
     const answers = await probeWithArping({
       ...question,
       runner: node.runner,
@@ -45,7 +47,7 @@ export class LinkTools {
     })
     const heard = answers?.observations.find(({ address }) => address === this.#address)
     if (heard === undefined) return { kind: 'unknown', detail: 'arping said nothing' }
-    const detail = `arping: ${heard.detail}`
+    const detail = asClause(heard.detail)
     switch (heard.answer) {
       case 'answered':
         return { kind: 'answered', macs: heard.macs, detail }
@@ -65,7 +67,7 @@ export class LinkTools {
    */
   async announce(node: ProofNode, signal: AbortSignal): Promise<string | undefined> {
     const arping = await this.#arpingOf(node, signal)
-    if (arping.kind === 'none' || arping.kind === 'unknown') return arping.detail
+    if (arping.kind === 'none' || arping.kind === 'unknown') return asClause(arping.detail)
     const target = { address: this.#address, interface: node.interface, count: 2 }
     const problems = await allSettled(
       (['request', 'reply'] as const).map(async (form) => {
@@ -76,7 +78,7 @@ export class LinkTools {
           asRoot: true,
         })
         const reading = readAnnouncement(arping, { ...target, requests: command.requests }, result)
-        return 'problem' in reading ? reading.problem : undefined
+        return 'problem' in reading ? asClause(reading.problem) : undefined
       }),
     )
     // One kind is enough to be heard.

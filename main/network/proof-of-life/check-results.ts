@@ -1,7 +1,7 @@
 import type { CheckResult } from '../../../shared/checks/index.ts'
 import { assertNever } from '../../../shared/errors/index.ts'
 import type { ProofLeg, ProofReport } from './proof.ts'
-import { isFailed } from './verdict-of-leg.ts'
+import { failureText, isFailed } from './verdict-of-leg.ts'
 
 /**
  * The proof as results of the check `vip.reachable`: one for each leg that failed, and a summary. A node that cannot
@@ -23,10 +23,7 @@ function legResult(report: ProofReport, leg: ProofLeg): CheckResult {
     target: `${leg.from} → ${leg.to}`,
     severity: leg.vantage === 'node' ? 'block' : 'warn',
     state: 'fail',
-    title:
-      leg.arp === 'other'
-        ? `${leg.from} hears another machine answer for ${report.address}`
-        : `${leg.from} does not reach ${report.address} on ${leg.to}`,
+    title: `${report.address}: ${failureText(leg)}`,
     measured: `ARP ${leg.arp}${leg.macs.length > 0 ? ` (${leg.macs.join(', ')})` : ''}, IP ${leg.ip}: ${leg.detail}`,
     threshold: `ARP answered by ${leg.to} alone, IP reached`,
     evidence,
@@ -66,7 +63,7 @@ function summary(report: ProofReport): CheckResult {
         severity: vantage === 'node' ? 'block' : 'warn',
         state: 'fail',
         title: 'The virtual IP is not reached from everywhere',
-        remedy: remedies.unreachable[vantage],
+        remedy: report.legs.some(isFailed) ? remedies.unreachable[vantage] : remedies.missed,
       }
     }
     case 'inconclusive':
@@ -98,6 +95,9 @@ const remedies = {
     workstation:
       'Check the route and the firewalls between this workstation and the network of the nodes; the nodes reach the address.',
   },
+  missed:
+    'Let the network pass ARP announcements (gratuitous ARP), which ARP inspection and some firewalls drop: without them ' +
+    'the console is out of reach for minutes when its node fails. Then check again.',
   inconclusive:
     'Remove what the message names (a node that does not answer, a missing program), then check again; or go on, and ' +
     'the deployment shows whether the address works.',

@@ -1,7 +1,8 @@
 import type { Course } from './carry.ts'
+import { handOverSeconds } from './hand-over.ts'
 import { timeOfDay, type EarlyEnd, type ProofContext } from './proof-context.ts'
 import type { ProofLeg, ProofReport } from './proof.ts'
-import { isFailed, isProven } from './verdict-of-leg.ts'
+import { failureText, isFailed, isProven } from './verdict-of-leg.ts'
 
 /** The report of a proof that has come to its end, early or not; everything has been taken away. */
 export function judge(context: ProofContext, course: Course): ProofReport {
@@ -73,10 +74,10 @@ function unreachable(
 ): Verdict | undefined {
   if (failed.length + missed.length === 0) return undefined
   const texts = [
-    ...failed.map((leg) => `${leg.from} did not reach it at ${leg.to} (${leg.detail}).`),
+    ...failed.map((leg) => `${failureText(leg)} (${leg.detail}).`),
     ...missed.map(
       ({ from, lastSeen }) =>
-        `${from} did not follow when it moved to ${second ?? 'another node'} (${lastSeen}).`,
+        `${from} did not follow within ${handOverSeconds} s when it moved to ${second ?? 'another node'} (${lastSeen}).`,
     ),
   ]
   return { outcome: 'unreachable', reason: texts.join(' ') }

@@ -65,7 +65,9 @@ function combine(question: LegQuestion, link: LinkReading, ip: IpAnswer, entry: 
   const { to, holders } = question
   const known = new Set(holders.flatMap((holder) => holder.macs))
   const isUsed = entry.kind === 'resolved' && (ip.kind === 'reached' || entry.isFresh)
-  const used = isUsed && (to.macs.includes(entry.mac) || !known.has(entry.mac)) ? [entry.mac] : []
+  const isTelling =
+    isUsed && (!known.has(entry.mac) || (link.kind !== 'silent' && to.macs.includes(entry.mac)))
+  const used = isTelling ? [entry.mac] : []
   const macs = [...new Set([...(link.kind === 'answered' ? link.macs : []), ...used])]
   return {
     arp: judgeLink(macs, to, link, entry),
@@ -84,7 +86,7 @@ function judgeLink(
   if (macs.some((mac) => !to.macs.includes(mac))) return 'other'
   // Requests that stayed without answer weigh more than an entry that the kernel made at another moment.
   if (link.kind === 'silent') return 'silent'
-  if (link.kind === 'answered') return 'owner'
+  if (link.kind === 'answered') return macs.length > 0 ? 'owner' : 'unknown'
   if (macs.length > 0) return isUnconfirmed(entry) ? 'unknown' : 'owner'
   return entry.kind === 'failed' || entry.kind === 'asking' ? 'silent' : 'unknown'
 }

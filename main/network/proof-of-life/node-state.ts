@@ -134,7 +134,7 @@ function parseJson(text: string): unknown {
  * label is the last word before the backslash.
  */
 const linePattern =
-  /^\d+:\s+([^\s@]+)\S*\s+inet\s+(\d+(?:\.\d+){3})(?:\s+peer\s+[\d.]+)?(?:\/(\d+))?\s([^\\]*)(?:\\(.*))?$/
+  /^\d+:\s+([^\s@]+)(?:@\S+)?\s+inet\s+(\d+(?:\.\d+){3})(?:\s+peer\s+[\d.]+)?(?:\/(\d+))?\s([^\\]*)(?:\\(.*))?$/
 
 function readLines(text: string): HeldAddress[] | undefined {
   const lines = text.split('\n').filter((line) => line.trim() !== '')

@@ -90,7 +90,10 @@ export interface ProofOptions {
   readonly clock: Clock
   /** Stops the proof; the address is taken away all the same. */
   readonly signal: AbortSignal
-  /** The engine's `change`, for a node: everything that alters a node happens inside it. */
+  /**
+   * The engine's `change`, for a node: everything that alters a node happens inside it. Not for a dry run, where it does
+   * nothing: there is nothing to prove then.
+   */
   readonly change: <T>(
     node: string,
     key: string,

@@ -189,6 +189,20 @@ describe('a leg that does not work', () => {
     ])
   })
 
+  it('is asked again before it is called unreachable, and that packets get lost is told', async () => {
+    const world = worldOf(3)
+    let requests = 0
+    world.segment.onCommand = (moment, _index, text) => {
+      if (moment === 'before' && text.startsWith('n3: /usr/bin/arping -b')) requests += 1
+    }
+    world.segment.loses = (from, _to, kind) => from.name === 'n3' && kind !== 'announcement' && requests === 1
+    const report = await world.prove()
+    expect(report).toMatchObject({ outcome: 'works', missedHandOver: [] })
+    expect(report.warnings).toEqual([
+      expect.stringContaining('n3 reached 10.10.200.100 at n1 only when asked again'),
+    ])
+  })
+
   it('warns only when it is the workstation: its way may be filtered', async () => {
     const world = worldOf(2)
     const host = world.segment.addHost('ws', '10.10.200.5')
@@ -422,6 +436,35 @@ describe('a node without the programs', () => {
     byName(world, 'n1').neighbours.set(address, { mac: '02:00:00:00:00:02', learnedAt: 0 })
     expect(await world.prove()).toMatchObject({ outcome: 'inconclusive' })
     expect(world.changes).toEqual([])
+  })
+})
+
+describe('a workstation on the same segment', () => {
+  it('that hears a MAC address before anything is raised tells a conflict', async () => {
+    const world = worldOf(2)
+    const macs = ['02:00:00:00:00:99']
+    const report = await world.prove({
+      workstation: { reach: () => Promise.resolve({ arp: 'other', macs, ip: 'silent', detail: 'arping' }) },
+    })
+    expect(report.outcome).toBe('conflict')
+    expect(report.reason).toContain('02:00:00:00:00:99 answered the workstation')
+    expect(world.changes).toEqual([])
+  })
+
+  it('that does not listen to its signal is not waited for when the operator stops', async () => {
+    const world = worldOf(2)
+    const stop = new AbortController()
+    const reason = new StoppedByOperator()
+    const proving = world.prove({
+      signal: stop.signal,
+      workstation: {
+        reach: () => {
+          stop.abort(reason)
+          return new Promise(() => undefined)
+        },
+      },
+    })
+    await expect(proving).rejects.toBe(reason)
   })
 })
 
@@ -716,10 +759,9 @@ describe('in any world', () => {
             expect([from.name, to, segment.canReach(from, byName(world, to))]).toEqual([from.name, to, true])
         if (count > 1) expect(outcome.handOverMilliseconds).toBeDefined()
       }),
-      { numRuns: Number(process.env['RUNS'] ?? 300) },
+      { numRuns: 300 },
     )
     // The property says nothing unless every kind of end was seen.
-    if (process.env['RUNS']) process.stderr.write(JSON.stringify([...outcomes]))
     expect([...outcomes.keys()].toSorted()).toEqual(
       expect.arrayContaining(['conflict', 'inconclusive', 'unreachable', 'works']),
     )

@@ -26,6 +26,7 @@ import { longestLifetimeSeconds, type ProofOptions, type ProofReport } from './p
  */
 export async function proveAddress(options: ProofOptions): Promise<ProofReport> {
   const context = contextOf(options)
+  options.signal.throwIfAborted()
   let report: ProofReport
   try {
     report = await prove(context, options.signal)

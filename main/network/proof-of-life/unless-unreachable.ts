@@ -15,6 +15,11 @@ export async function unlessUnreachable<T, U>(
   } catch (thrown) {
     if (signal.aborted) throw reasonOf(signal)
     if (!(thrown instanceof AppError)) throw thrown
-    return instead(thrown.message)
+    return instead(asClause(thrown.message))
   }
+}
+
+/** A sentence of somebody else as a part of one of ours. */
+export function asClause(sentence: string): string {
+  return sentence.trim().replace(/\.$/, '')
 }

@@ -11,3 +11,11 @@ export function isProven(leg: ProofLeg): boolean {
     leg.ip === 'reached' && (leg.arp === 'owner' || (leg.arp === 'unknown' && leg.vantage === 'workstation'))
   )
 }
+
+/** What failed, for the operator; not the end of a sentence yet. */
+export function failureText({ arp, ip, from, to }: ProofLeg): string {
+  if (arp === 'other') return `${from} heard another machine answer for it while ${to} held it`
+  return ip === 'reached'
+    ? `${from} asked for it by ARP in vain while ${to} held it`
+    : `${from} did not reach it at ${to}`
+}
