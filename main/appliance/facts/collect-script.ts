@@ -18,7 +18,8 @@ import { sectionNames, sections } from './sections.ts'
  * @param budgetSeconds real time; sections that would begin later are skipped
  */
 export function collectScript(mark: string, budgetSeconds: number): string {
-  if (!/^[A-Za-z0-9-]{8,64}$/u.test(mark)) throw new TypeError('The mark must be a word of letters and digits.')
+  if (!/^[A-Za-z0-9-]{8,64}$/u.test(mark))
+    throw new TypeError('The mark must be a word of letters and digits.')
   const parts = [`{\nmark=${mark}\nbudget=${Math.max(1, Math.floor(budgetSeconds))}`, prelude]
   for (const [index, name] of sectionNames.entries()) {
     const { program = '', seconds, bytes, body } = sections[name]
@@ -27,7 +28,7 @@ export function collectScript(mark: string, budgetSeconds: number): string {
       `section section_${index} ${name} ${seconds} ${bytes} ${program === '' ? "''" : program}`,
     )
   }
-  parts.push("printf '\\n%s complete\\n' \"$mark\"\nexit 0\n}\n")
+  parts.push('printf \'\\n%s complete\\n\' "$mark"\nexit 0\n}\n')
   return parts.join('\n')
 }
 

@@ -72,8 +72,7 @@ export function readReport(mark: string, text: string): Report {
   let target: 'text' | 'said' | 'none' = 'none'
 
   const close = () => {
-    if (name !== undefined && draft !== undefined && !sections.has(name))
-      sections.set(name, sectionOf(draft))
+    if (name !== undefined && draft !== undefined && !sections.has(name)) sections.set(name, sectionOf(draft))
     name = undefined
     draft = undefined
     target = 'none'
