@@ -2,13 +2,14 @@ import type { Client } from 'ssh2'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createRemoteDatagramSender } from '../network/discovery/remote-datagrams.ts'
 import { readVantageFacts, routeCheck } from '../network/discovery/vantage-facts.ts'
-import { createSshRunner } from '../network/programs/ssh-runner.ts'
-import { connectSsh, readHostKey, type SshConnection } from '../ssh/index.ts'
+import { createBatchRunner } from '../network/programs/batch-runner.ts'
+import { reachByIp } from '../network/proof-of-life/reach-by-ip.ts'
 import { readScenario, type LabOptions } from './index.ts'
 import { at, callLab, examplePlan, exec, openSsh, type ExecResult } from './testing/lab-client.ts'
+import { runnerOf, timed } from './testing/node-runner.ts'
 import { deployCluster, minute, startReadyLab, type TestLab } from './testing/site.ts'
 
-const open: { end: () => unknown }[] = []
+const open: Client[] = []
 const labs: TestLab[] = []
 afterEach(async () => {
   for (const client of open.splice(0)) client.end()
@@ -38,24 +39,6 @@ async function shell(test: TestLab, node: string): Promise<Client> {
   return client
 }
 
-/** Lets simulated time pass while something runs, and only then; returns how much passed. */
-async function timed<Result>(test: TestLab, work: Promise<Result>): Promise<[Result, milliseconds: number]> {
-  const start = test.clock.now()
-  let isSettled = false
-  const settle = () => {
-    isSettled = true
-  }
-  work.then(settle, settle)
-  // Real time: the answers travel over sockets.
-  const rest = () => new Promise((resolve) => setTimeout(resolve, 15))
-  for (let idle = 0; ;) {
-    await rest()
-    if (isSettled) return [await work, test.clock.now() - start]
-    idle += 1
-    if (idle >= 3) await test.clock.advance(500)
-  }
-}
-
 const macOf = (test: TestLab, name: string) =>
   test.lab.snapshot().nodes.find((node) => node.name === name)?.nic.mac ?? ''
 
@@ -74,22 +57,6 @@ async function neighbours(client: Client): Promise<Record<string, string>> {
       `${one.state.join()} ${one.lladdr ?? '-'} ${one.probes ?? '-'}`,
     ]),
   )
-}
-
-/** As the product sends them. */
-async function runnerOf(test: TestLab, node: string) {
-  const host = test.lab.snapshot().nodes.find((one) => one.name === node)?.nic.address ?? ''
-  const { dialler } = test.lab
-  const endpoint = { host, port: 22 }
-  const connection: SshConnection = await connectSsh({
-    endpoint,
-    username: 'kairos',
-    auth: { password: 'kairos' },
-    dialler,
-    hostKey: { pinned: await readHostKey(endpoint, { dialler }) },
-  })
-  open.push({ end: connection.close })
-  return createSshRunner({ place: node, connection, password: () => Promise.resolve('kairos') })
 }
 
 const { signal } = new AbortController()
@@ -146,6 +113,9 @@ describe('a node of the lab as a place to look from', () => {
     expect(file[0]).toBe('IP address       HW type     Flags       HW address            Mask     Device')
     expect(file).toContain('10.10.200.70     0x1         0x2         52:54:00:00:00:70     *        ens160')
     expect(file).toContain('10.10.200.77     0x1         0x0         00:00:00:00:00:00     *        ens160')
+    expect((await exec(client, 'ip neigh show to 10.10.200.70 dev ens160')).out).toBe(
+      '10.10.200.70 lladdr 52:54:00:00:00:70 REACHABLE \n',
+    )
     await test.clock.advance(30_000)
     expect(await neighbours(client)).toMatchObject({ '10.10.200.70': 'STALE 52:54:00:00:00:70 4' })
     expect((await exec(client, 'ip -j neigh show dev eth9')).code).toBe(1)
@@ -220,6 +190,49 @@ describe('a node of the lab as a place to look from', () => {
     const ended = expect(running).rejects.toThrow('stopped')
     abort.abort(new Error('stopped'))
     await ended
+  })
+
+  it('reaches by ping, else by TCP, what the product wants to reach', async () => {
+    const test = await startLab(extraHosts)
+    const { mac, ...rest } = { mac: macOf(test, 'n1'), name: 'n1', address: '10.10.200.102' }
+    const node = { ...rest, mac, interface: 'ens160', prefix: 24, runner: await runnerOf(test, 'n1') }
+    const reach = async (last: number) => (await timed(test, reachByIp(node, `10.10.200.${last}`, signal)))[0]
+    expect(await reach(103)).toEqual({ kind: 'reached', by: 'ping', detail: 'ping answered' })
+    expect(await reach(77)).toEqual({
+      kind: 'silent',
+      detail: 'ping without answer; TCP 22 without answer',
+    })
+    expect(await reach(71)).toMatchObject({ kind: 'silent' })
+  })
+
+  it('runs programs side by side in the time of the longest', async () => {
+    const test = await startLab(extraHosts)
+    const batch = createBatchRunner(await runnerOf(test, 'n1'))
+    const arping = (last: number) =>
+      batch.run('arping', ['-D', '-c', '4', '-I', 'ens160', `10.10.200.${last}`], {
+        signal,
+        deadlineSeconds: 30,
+        asRoot: true,
+      })
+    const [results, took] = await timed(
+      test,
+      Promise.all([
+        arping(70),
+        arping(77),
+        batch.run('nmap', [], { signal, deadlineSeconds: 30, asRoot: true }),
+        arping(78),
+      ]),
+    )
+    expect(took).toBeLessThan(6000)
+    expect(results).toMatchObject([
+      { exitCode: 1, stdout: expect.stringContaining('[52:54:00:00:00:70]') as string },
+      {
+        exitCode: 0,
+        stdout: expect.stringMatching(/\nSent 4 probes \(4 broadcast\(s\)\)\nReceived 0/) as string,
+      },
+      { kind: 'missing' },
+      { exitCode: 0 },
+    ])
   })
 
   it('says so when it is given a script that it does not know', async () => {
@@ -337,7 +350,8 @@ describe('an address that is raised on a node', () => {
   it('is taken away by hand and by a restart, and can be given a longer life', async () => {
     const test = await startLab()
     const client = await shell(test, 'n1')
-    await exec(client, raise)
+    await exec(client, `${raise} label ens160:lf`)
+    expect((await exec(client, 'ip -j addr')).out).toContain('"label":"ens160:lf"')
     await exec(client, raise.replace('addr add', 'addr replace').replaceAll(' 20', ' 40'))
     await test.clock.advance(30_000)
     expect(await answers(test)).toBe(true)

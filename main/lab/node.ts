@@ -42,6 +42,8 @@ export interface Upload {
 /** A further address of the NIC (`ip addr add`); gone after a restart, and by itself when its time is over. */
 export interface RaisedAddress {
   prefix: number
+  /** Of the interface, or one that begins with its name. */
+  label: string
   /** Simulated milliseconds since the Unix epoch; `Infinity`: for ever. */
   validUntil: number
   preferredUntil: number
@@ -271,10 +273,23 @@ export class LabNode {
   }
 
   /** Adds or replaces a further address for `validFor` and `preferredFor` simulated milliseconds. */
-  raiseAddress(address: string, prefix: number, validFor: number, preferredFor: number): void {
+  raiseAddress(
+    address: string,
+    {
+      prefix,
+      label,
+      validFor,
+      preferredFor,
+    }: {
+      prefix: number
+      label: string
+      validFor: number
+      preferredFor: number
+    },
+  ): void {
     const { scheduler } = this.#context
     const now = scheduler.now()
-    const raised = { prefix, validUntil: now + validFor, preferredUntil: now + preferredFor }
+    const raised = { prefix, label, validUntil: now + validFor, preferredUntil: now + preferredFor }
     this.raised.set(address, raised)
     if (validFor === Infinity) return
     scheduler.at(raised.validUntil, () => {

@@ -14,8 +14,8 @@ export interface CommandCall {
   err: (data: string | Buffer) => Promise<void> | void
   /** Absolute form of a path that may be relative to the home folder. */
   resolve: (path: string) => string
-  /** Runs another command, as another user when given. `changes`: what it reads, and how it waits. */
-  run: (words: string[], user: string, changes?: Partial<Pick<Streams, 'stdin' | 'sleep'>>) => Promise<number>
+  /** Runs another command, as another user when given, with other streams or another way of waiting. */
+  run: (words: string[], user: string, changes?: Partial<Streams>) => Promise<number>
   /** Runs a whole command line (`sh -c`). */
   runLine: (line: string, user: string) => Promise<number>
   /** Is there such a program on this node? By name or path. */
@@ -142,14 +142,14 @@ async function runSimple(
   if (command.mergesStderr) err = out
   const hasProgram = (name: string) => programNamed(name, services) !== undefined
   const run: CommandCall['run'] = async (words, asUser, changes = {}) => {
-    const own = { stdin, sleep: streams.sleep, ...changes }
+    const own = { stdin, out, err, sleep: streams.sleep, ...changes }
     // Assignments before a command (LC_ALL=C) change nothing here.
     const start = words.findIndex((word) => !/^[A-Za-z_]\w*=/.test(word))
     const [name, ...args] = start === -1 ? [] : words.slice(start)
     if (name === undefined) return 0
     const implementation = programNamed(name, services)
     if (implementation === undefined) {
-      await err(
+      await own.err(
         name.includes('/')
           ? `bash: ${name}: No such file or directory\n`
           : `bash: ${name}: command not found\n`,
@@ -162,17 +162,15 @@ async function runSimple(
         user: asUser,
         args,
         ...own,
-        out,
-        err,
         resolve,
         run: (inner, innerUser, innerChanges = {}) => run(inner, innerUser, { ...own, ...innerChanges }),
-        runLine: (line, lineUser) => runCommandLine(node, lineUser, line, { ...own, out, err }, services),
+        runLine: (line, lineUser) => runCommandLine(node, lineUser, line, own, services),
         hasProgram,
         services,
       })
     } catch (error) {
       if (!(error instanceof FileSystemError)) throw error
-      await err(`${name}: ${error.message}\n`)
+      await own.err(`${name}: ${error.message}\n`)
       return 1
     }
   }

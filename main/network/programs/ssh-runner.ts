@@ -31,7 +31,8 @@ type RootAccess =
  *
  * A program that is given up (abort, deadline, cut connection) is ended on the node as well, see `launcherScript`; only one
  * of root's that was given `input` may live on until its deadline. A program that was ended by a signal has `exitCode`
- * `null`, as has one that exits with 129–159 by itself: the shell does not tell them apart.
+ * `null`, as has one that exits with 129–159 by itself, and 124 is taken for the end of its time: the shell does not tell
+ * them apart.
  *
  * Rejects with the errors of `SshConnection.exec`, and with `REMOTE_SHELL_UNUSABLE` when the account's shell starts nothing.
  */
@@ -97,8 +98,8 @@ export function createSshRunner({ place, connection, password }: SshRunnerOption
         return { kind: 'not-permitted', reason: sudoRefusal(said, result.exitCode) }
       }
       if (result.exitCode === 127 && stdout === '' && stderr === missingMarker) return { kind: 'missing' }
-      const seconds = (performance.now() - startedAt) / 1000
-      if (seconds >= deadlineSeconds && endedByTimeout.has(result.exitCode)) {
+      const isLate = performance.now() - startedAt >= deadlineSeconds * 1000
+      if (result.exitCode === endedByTimeout || (isLate && result.exitCode === killedByTimeout)) {
         return { kind: 'killed', reason: 'deadline', stdout, stderr }
       }
       return { kind: 'ended', exitCode: ownExitCode(result.exitCode), stdout, stderr }
@@ -169,8 +170,9 @@ function afterMarker(text: string): string | undefined {
   return start === -1 ? undefined : text.slice(start + beginMarker.length)
 }
 
-/** Exit codes of `timeout`: it ended the program, or had to kill it; or the program's own signal. */
-const endedByTimeout: ReadonlySet<number | undefined> = new Set([124, 137, 143])
+/** Exit codes of `timeout` (timeout(1)): the time was over; the program did not mind, and was killed, as others may be. */
+const endedByTimeout = 124
+const killedByTimeout = 137
 
 function ownExitCode(code: number | undefined): number | null {
   return code === undefined || (code > 128 && code < 160) ? null : code

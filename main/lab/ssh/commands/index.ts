@@ -6,7 +6,7 @@ import { chmod, cp, install, ls, mkdir, mv, rm, stat, test } from './files.ts'
 import { ip } from './ip.ts'
 import { networkctl, resolvectl } from './network.ts'
 import { nc, ping } from './ping.ts'
-import { commandBuiltin, shell, timeout } from './scripts.ts'
+import { commandBuiltin, env, shell, timeout } from './scripts.ts'
 import {
   date,
   formatted,
@@ -79,4 +79,5 @@ export const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['uptime', print(() => ' up 5 min,  0 users,  load average: 0.10, 0.08, 0.05\n')],
   ['command', commandBuiltin],
   ['timeout', timeout],
+  ['env', env],
 ])

@@ -113,13 +113,18 @@ const routeGet: Subcommand = async (call, [target = ''], form) => {
 
 const neighbour: Subcommand = async (call, words, form) => {
   const [verb = 'show', ...rest] = words
-  if (!isShow(verb) && verb !== 'dev')
+  if (!isShow(verb) && verb !== 'dev' && verb !== 'to')
     return await usage(call, `Command "${verb}" is unknown, try "ip neigh help".`, 255)
   const { nic } = call.node
-  const wanted = deviceOf(isShow(verb) ? rest : words)
+  const selectors = isShow(verb) ? rest : words
+  const wanted = valueOf(selectors, 'dev')
+  const target = valueOf(selectors, 'to')
   if (wanted !== undefined && wanted !== nic.name && wanted !== 'lo')
     return await usage(call, `Cannot find device "${wanted}"`, 1)
-  const known = wanted === 'lo' ? [] : call.services.segment.neighboursOf(call.node).list()
+  const known = call.services.segment
+    .neighboursOf(call.node)
+    .list()
+    .filter((one) => wanted !== 'lo' && (target === undefined || one.address === target))
   if (form.isJson) {
     const entries = known.map((one) => ({
       dst: one.address,
@@ -153,10 +158,14 @@ const objects: { names: string[]; run: Subcommand }[] = [
   { names: ['neighbour', 'neighbor'], run: neighbour },
 ]
 
+function valueOf(words: readonly string[], key: string): string | undefined {
+  const position = words.indexOf(key)
+  return position === -1 ? undefined : words[position + 1]
+}
+
 /** `dev NAME`, or the name alone. */
 function deviceOf(words: readonly string[]): string | undefined {
-  const position = words.indexOf('dev')
-  return position === -1 ? words.find((word) => word !== 'default' && !isShow(word)) : words[position + 1]
+  return valueOf(words, 'dev') ?? words.find((word) => !isShow(word))
 }
 
 function links(call: CommandCall) {
@@ -212,14 +221,14 @@ function addressesOf(call: CommandCall, name: string) {
       label: nic.name,
       ...lifetimes(),
     },
-    ...[...raised].map(([local, { prefix, validUntil, preferredUntil }]) => ({
+    ...[...raised].map(([local, { prefix, label, validUntil, preferredUntil }]) => ({
       family: 'inet',
       local,
       prefixlen: prefix,
       scope: 'global',
       ...(preferredUntil <= now ? { deprecated: true } : {}),
       ...(validUntil === Infinity ? {} : { dynamic: true }),
-      label: nic.name,
+      label,
       ...lifetimes(seconds(validUntil), seconds(preferredUntil)),
     })),
   ]
@@ -266,12 +275,14 @@ async function changeAddress(
     return await usage(call, 'preferred_lft is greater than valid_lft', 1)
   }
   if (settings.validFor === 0) return await usage(call, 'valid_lft is zero', 1)
-  node.raiseAddress(local, wanted.prefix, settings.validFor, settings.preferredFor)
+  const { label = node.nic.name, validFor, preferredFor } = settings
+  node.raiseAddress(local, { prefix: wanted.prefix, label, validFor, preferredFor })
   return 0
 }
 
 interface AddressSettings {
   device: string | undefined
+  label?: string
   /** Simulated milliseconds. */
   validFor: number
   preferredFor: number
@@ -287,12 +298,13 @@ function settingsOf(words: readonly string[]): AddressSettings | string {
     const value = words[index]
     if (value === undefined) return word
     if (word === 'dev') settings.device = value
+    else if (word === 'label') settings.label = value
     else if (word === 'valid_lft' || word === 'preferred_lft') {
       const milliseconds =
         value === 'forever' ? Infinity : /^\d+(sec)?$/.test(value) ? parseInt(value, 10) * 1000 : NaN
       if (Number.isNaN(milliseconds)) return value
       settings[word === 'valid_lft' ? 'validFor' : 'preferredFor'] = milliseconds
-    } else if (!/^(label|scope|brd|broadcast|metric)$/.test(word)) return word
+    } else if (!/^(scope|brd|broadcast|metric)$/.test(word)) return word
   }
   return settings
 }

@@ -16,20 +16,26 @@ export const ping: Command = async (call) => {
   const interval = Number(options.get('-i') ?? 1) * 1000
   const isTooLong = options.get('-M') === 'do' && size + 28 > node.nic.mtu
   await call.out(`PING ${target} (${target}) ${size}(${size + 28}) bytes of data.\n`)
+  const deadline = Number(options.get('-w') ?? Infinity) * 1000
+  let sent = 0
   let received = 0
   let waited = 0
-  for (let index = 1; index <= count; index += 1) {
+  const isEnough = () => (deadline === Infinity ? sent : received) >= count
+  for (;;) {
+    sent += 1
     if (isTooLong) await call.err(`ping: local error: message too long, mtu=${node.nic.mtu}\n`)
     else if (segment.isReachable(node, target)) {
       received += 1
-      await call.out(`${size + 8} bytes from ${target}: icmp_seq=${index} ttl=64 time=0.412 ms\n`)
+      await call.out(`${size + 8} bytes from ${target}: icmp_seq=${sent} ttl=64 time=0.412 ms\n`)
     }
-    const pause = index < count ? interval : received < count && !isTooLong ? wait : 0
-    if (pause > 0) await call.sleep(pause)
-    if (index < count) waited += pause
+    if (isEnough() || waited + interval > deadline) break
+    await call.sleep(interval)
+    waited += interval
   }
+  if (deadline !== Infinity) await call.sleep(isEnough() ? 0 : deadline - waited)
+  else if (received < count && !isTooLong) await call.sleep(wait)
   await call.out(
-    `\n--- ${target} ping statistics ---\n${count} packets transmitted, ${received} received, ${Math.round(((count - received) / Math.max(1, count)) * 100)}% packet loss, time ${waited}ms\n`,
+    `\n--- ${target} ping statistics ---\n${sent} packets transmitted, ${received} received, ${Math.round(((sent - received) / sent) * 100)}% packet loss, time ${waited}ms\n`,
   )
   return received > 0 ? 0 : 1
 }

@@ -1,8 +1,9 @@
 import { isIpv4 } from '../../hardware.ts'
 import { bashDatagramScript } from '../../../network/discovery/remote-datagrams.ts'
+import { batchScript } from '../../../network/programs/batch-runner.ts'
 import { launcherScript } from '../../../network/programs/remote-launcher.ts'
 import { inputOf } from '../input.ts'
-import { CommandKilled, type Command } from '../shell.ts'
+import { CommandKilled, type Command, type CommandCall } from '../shell.ts'
 import { collect, usage } from './arguments.ts'
 
 /**
@@ -39,6 +40,70 @@ const datagrams: Command = async (call) => {
   return 0
 }
 
+/** Runs the programs that are given side by side, and prints a block for each; see `batchScript`. */
+const batch: Command = async (call) => {
+  const commands: string[][] = []
+  for (let index = 0; index < call.args.length;) {
+    const count = Number(call.args[index])
+    commands.push(call.args.slice(index + 1, index + 1 + count))
+    index += 1 + count
+  }
+  await Promise.all(
+    commands.map(async (words, index) => {
+      const id = index + 1
+      const text = call.hasProgram(words[0] ?? '') ? await marked(call, words) : 'm'
+      await call.out(`[${id}\n${text.length > 3500 ? 'l' : text}\n]${id}\n`)
+    }),
+  )
+  return 0
+}
+
+async function marked(call: CommandCall, words: string[]): Promise<string> {
+  const lines: string[] = []
+  const collectInto = (mark: string) => {
+    let text = ''
+    return {
+      write: (data: string | Buffer) => void (text += data.toString()),
+      end: () => {
+        if (text !== '')
+          lines.push(
+            ...text
+              .replace(/\n$/, '')
+              .split('\n')
+              .map((line) => `${mark}${line}`),
+          )
+      },
+    }
+  }
+  const out = collectInto('o')
+  const err = collectInto('e')
+  const code = await call.run(words, call.user, {
+    stdin: inputOf(Buffer.alloc(0)),
+    out: out.write,
+    err: err.write,
+  })
+  out.end()
+  err.end()
+  return [...lines, `x${code}`].join('\n')
+}
+
+/** bash connects by TCP to the address and the port that it is given, and lets go again. */
+const connectByTcp: Command = async (call) => {
+  const { segment } = call.services
+  const [, , address = '', port = ''] = call.args
+  const fail = (text: string) =>
+    usage(call, `${address}: connect: ${text}\n${address}: line 1: /dev/tcp/${address}/${port}: ${text}`, 1)
+  if (call.services.isOpen(address, Number(port))) return 0
+  if (segment.isReachable(call.node, address)) return await fail('Connection refused')
+  await call.sleep(3000)
+  // Without an answer by ARP the kernel gives up early; what is dropped is sent again for two minutes.
+  if (segment.isOnLink(call.node, address) && segment.ownersOf(address, call.node).length === 0) {
+    return await fail('No route to host')
+  }
+  await call.sleep(127_000)
+  return await fail('Connection timed out')
+}
+
 /**
  * Scripts of the product that use more of a shell than the lab has. The lab knows them word for word, each as one program:
  * what they do to the node and what they print is simulated, not how. A script that is changed has to be changed here.
@@ -46,11 +111,16 @@ const datagrams: Command = async (call) => {
 const knownScripts: ReadonlyMap<string, Command> = new Map([
   [launcherScript, launcher],
   [bashDatagramScript, datagrams],
+  [batchScript, batch],
 ])
+
+/** Its parameters begin with $0. */
+const connectScript = 'exec 3<>"/dev/tcp/$0/$1"'
 
 export const shell: Command = async (call) => {
   const [option, script = '', , ...parameters] = call.args
   if (option !== '-c') return await call.runLine((await collect(call.stdin.chunks())).toString(), call.user)
+  if (script === connectScript) return await connectByTcp(call)
   const known = knownScripts.get(script)
   if (known !== undefined) return await known({ ...call, args: parameters })
   if (parameters.length > 0) {
@@ -103,4 +173,12 @@ export const commandBuiltin: Command = async (call) => {
   if (!call.hasProgram(name)) return 1
   await call.out(name.includes('/') ? `${name}\n` : `/usr/bin/${name}\n`)
   return 0
+}
+
+export const env: Command = async (call) => {
+  const start = call.args.findIndex((arg) => !/^[A-Za-z_]\w*=/.test(arg))
+  if (start === -1) return 0
+  if (call.args[start]?.startsWith('-') === true)
+    return await usage(call, `env: invalid option '${call.args[start]}'`, 125)
+  return await call.run(call.args.slice(start), call.user)
 }
