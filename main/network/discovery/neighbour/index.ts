@@ -1,4 +1,3 @@
 export { createDatagramSender } from './datagrams.ts'
-export type { DatagramResult, DatagramSender, SendOutcome } from './datagrams.ts'
 export { createNeighbourReader, readLocalFile } from './read-neighbours.ts'
 export { sweepNeighbours } from './sweep.ts'

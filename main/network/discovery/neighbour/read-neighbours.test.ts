@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { ProgramResult, ProgramRunner } from '../../programs/program-runner.ts'
-import { createNeighbourReader, readNeighbours } from './read-neighbours.ts'
+import { createNeighbourReader } from './read-neighbours.ts'
 
 const sample = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8')
 const ended = (stdout: string, exitCode: number | null = 0, stderr = ''): ProgramResult => ({
@@ -27,6 +27,14 @@ function place(platform: NodeJS.Platform, programs: Readonly<Record<string, Prog
 }
 
 const signal = new AbortController().signal
+
+/** One reading. */
+const readNeighbours = (
+  runner: ProgramRunner,
+  interfaceName: string,
+  during: AbortSignal,
+  options?: Parameters<typeof createNeighbourReader>[2],
+) => createNeighbourReader(runner, interfaceName, options)(during)
 
 describe('on Linux', () => {
   it('ip is asked about the one interface', async () => {

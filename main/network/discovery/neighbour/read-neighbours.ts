@@ -6,7 +6,7 @@ import { parseIpNeigh, parseProcNetArp } from './parse-linux.ts'
 import { parseArpMacos } from './parse-macos.ts'
 import { parseArpWindows, parseGetNetNeighbor } from './parse-windows.ts'
 
-export interface ReadOptions {
+interface ReadOptions {
   /**
    * Reads a text file of the runner's place, or rejects. Where it is left out, the runner's `cat` does it. For the
    * workstation: `readLocalFile`.
@@ -39,7 +39,7 @@ const netNeighborScript = [
 
 /**
  * Reads the neighbour table of the runner's place again and again: the first way that works is the way from then on, so
- * that all its tables can be compared. Rejects only as the runner does.
+ * that all its tables can be compared. Entries of other interfaces are left out. Rejects only as the runner does.
  */
 export function createNeighbourReader(
   runner: ProgramRunner,
@@ -69,16 +69,6 @@ export function createNeighbourReader(
           : `The neighbour table of ${runner.place} cannot be read (${problems.join('; ')}).`,
     }
   }
-}
-
-/** The neighbour table of the runner's place, as it is now; entries of other interfaces are left out. */
-export async function readNeighbours(
-  runner: ProgramRunner,
-  interfaceName: string,
-  signal: AbortSignal,
-  options: ReadOptions = {},
-): Promise<NeighbourTable> {
-  return await createNeighbourReader(runner, interfaceName, options)(signal)
 }
 
 function waysOf(runner: ProgramRunner, interfaceName: string, options: ReadOptions): readonly Way[] {
