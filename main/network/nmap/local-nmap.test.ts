@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import nodeNmap from 'node-nmap'
 import { describe, expect, it, vi } from 'vitest'
 import { createLocalRunner } from '../programs/local-runner.ts'
 import { localNmap } from './local-nmap.ts'
@@ -37,7 +37,7 @@ const implementations: [string, (script: string) => { nmap: NmapProgram; folder:
 const isRunning = (pid: number) => {
   try {
     process.kill(pid, 0)
-    return process.platform !== 'linux' || !/\) Z/u.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+    return process.platform !== 'linux' || !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z')
   } catch {
     return false
   }
@@ -191,6 +191,7 @@ describe.runIf(process.platform !== 'win32')('nmap through node-nmap', () => {
   })
 
   it('uses the place of its own nmap, whatever another user of the package did before', async () => {
+    const nodeNmap = createRequire(import.meta.url)('node-nmap') as { nmapLocation: string }
     nodeNmap.nmapLocation = '/landfall/no/such/program'
     const { file } = fakeNmap(say('mine'))
     await expect(localNmap({ location: file }).run([], bounds())).resolves.toMatchObject({ stdout: 'mine' })
