@@ -55,8 +55,8 @@ export function layoutFromSeed(seed: number, { prefix }: LayoutOptions): Layout 
   const range = parseNetwork(network)
   if (range === undefined) throw new Error(`${network} is not a network`)
   const usable = range.last - range.first - 1
-  const wantedUsed = Math.round(usable * (0.1 + 0.5 * random.next()))
-  const mostUsed = Math.floor(usable * 0.6)
+  const [leastUsed, mostUsed] = [Math.ceil(usable * 0.1), Math.floor(usable * 0.6)]
+  const wantedUsed = random.integer(leastUsed, mostUsed)
 
   const ground = new Ground(range.first + 1, range.last - 1, random)
   const seekerAddress = ground.take()

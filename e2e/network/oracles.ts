@@ -93,15 +93,13 @@ export const habetsRequestOracle: Oracle = {
 export const oracles: readonly Oracle[] = [nmapOracle, iputilsOracle, habetsProbeOracle, habetsRequestOracle]
 
 /**
- * Starts all of them by one shell: entering a namespace costs more than asking. Standard output, standard error and exit
- * code of each land in files.
+ * Starts the command, given as arguments, once for each address of standard input: entering a namespace for each would
+ * cost more than asking. Standard output, standard error and exit code of each land in files.
  */
 const askAllScript = `
 folder=$1; shift
-count=$1; shift
-flags=; while [ "$count" -gt 0 ]; do flags="$flags $1"; shift; count=$((count - 1)); done
-for address in "$@"; do
-  ( $flags "$address" >"$folder/$address.out" 2>"$folder/$address.err"; echo $? >"$folder/$address.code" ) &
+while read -r address; do
+  ( "$@" "$address" >"$folder/$address.out" 2>"$folder/$address.err"; echo $? >"$folder/$address.code" ) &
 done
 wait`
 
@@ -118,8 +116,9 @@ async function askEach(
   for (let start = 0; start < addresses.length; start += parallelArpings) {
     const block = addresses.slice(start, start + parallelArpings)
     const folder = await mkdtemp(join(lab.folder, 'oracle-'))
-    const shell = ['-c', askAllScript, 'sh', folder, String(command.length), ...command, ...block]
-    await lab.run(lab.seekerNamespace, 'sh', shell)
+    const shell = ['-c', askAllScript, 'sh', folder, ...command]
+    const input = block.map((address) => `${address}\n`).join('')
+    await lab.run(lab.seekerNamespace, 'sh', shell, { input })
     for (const address of block) {
       const [stdout, stderr, code] = await Promise.all(
         ['out', 'err', 'code'].map((name) => readFile(join(folder, `${address}.${name}`), 'utf8')),

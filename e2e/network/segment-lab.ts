@@ -1,19 +1,27 @@
-import { execFile, spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { formatAddress, parseNetwork } from '../../shared/plan/ipv4.ts'
-import { inParallel } from './in-parallel.ts'
+import { startDhcpServer } from './dhcp-server.ts'
 import { whyNoNamespaces } from './namespace-lab.ts'
-import { guard, newLabId, unref, type Guardian } from './segment-guardian.ts'
+import { exec, run, startIn, type Ended, type RunOptions } from './namespace-programs.ts'
+import { guard, newLabId } from './segment-guardian.ts'
 import {
   addressesOf,
   legsOf,
   mistakeIn,
   type HostKind,
   type HostSpec,
-  type LegSetup,
   type SegmentSurroundings,
 } from './segment-hosts.ts'
+import {
+  bringUp,
+  changeFaults,
+  plugIn,
+  setUp,
+  untilForwarding,
+  type Leg,
+  type PlannedLeg,
+} from './segment-setup.ts'
+import { createWaker, type Waker } from './waker.ts'
 
 /** Why there can be no segment laboratory on this machine; `undefined`: there can. */
 export function whyNoSegmentLab(): string | undefined {
@@ -29,7 +37,7 @@ export interface SegmentLabOptions {
   readonly network?: string
   readonly hosts: readonly HostSpec[]
   readonly seeker?: SeekerSpec
-  /** Default gateway of the hosts; default none. */
+  /** Default gateway of the hosts (but of that host itself); default none. */
   readonly gateway?: string
 }
 
@@ -40,15 +48,6 @@ interface SeekerSpec {
   readonly prefix?: number
   /** Default: none. */
   readonly gateway?: string
-}
-
-/** A network namespace with one interface, plugged into the segment. */
-export interface Leg {
-  readonly namespace: string
-  readonly interface: string
-  /** Where it is plugged in: an interface in the bridge's namespace. */
-  readonly port: string
-  readonly mac: string
 }
 
 export interface SegmentHost {
@@ -70,22 +69,6 @@ export interface Seeker {
   readonly prefix: number
   readonly mac: string
   readonly legs: readonly Leg[]
-}
-
-export interface RunOptions {
-  /** Written to standard input, which then ends. */
-  readonly input?: string
-  /** Real time until the program is killed. Default 60 s. */
-  readonly timeoutMilliseconds?: number
-  readonly signal?: AbortSignal
-  /** Added to the environment. */
-  readonly env?: Readonly<Record<string, string>>
-}
-
-export interface Ended {
-  readonly exitCode: number
-  readonly stdout: string
-  readonly stderr: string
 }
 
 /**
@@ -137,30 +120,10 @@ export interface SegmentLab {
   remove(): Promise<void>
 }
 
+export type { Ended } from './namespace-programs.ts'
+
 interface HasLegs {
   readonly legs: readonly Leg[]
-}
-
-/** At most so many `ip` and `nft` processes at a time: they are short, and more would only wait for the kernel's lock. */
-const parallelSetups = 4
-
-/** Of the bridge: the ports at which frames are lost. */
-const faultRules = `
-table bridge landfall {
-  set withoutArp { type ifname; }
-  set withoutFrames { type ifname; }
-  chain forward {
-    type filter hook forward priority 0
-    iifname @withoutFrames drop
-    oifname @withoutFrames drop
-    ether type arp iifname @withoutArp drop
-    ether type arp oifname @withoutArp drop
-  }
-}
-`
-
-interface PlannedLeg extends Leg {
-  readonly setup: LegSetup
 }
 
 /** Makes the segment with everything on it; what is awake can be reached when it resolves. */
@@ -190,12 +153,9 @@ export async function createSegmentLab(options: SegmentLabOptions): Promise<Segm
 
   try {
     await plugIn(bridgeNamespace, legs)
-    await inParallel(legs, parallelSetups, (leg) =>
-      setUp(leg, leg === seekerLeg ? options.seeker?.gateway : options.gateway),
-    )
-    await inParallel(planned, parallelSetups, async ({ spec, namespace }) => {
+    await setUp(legs, (leg) => (leg === seekerLeg ? options.seeker?.gateway : options.gateway))
+    for (const { spec, namespace } of planned)
       if (spec.kind === 'dhcp') await startDhcpServer(spec, namespace, network, guardian)
-    })
     await untilForwarding(
       bridgeNamespace,
       legs.filter(({ setup }) => setup.isUp).map(({ port }) => port),
@@ -205,14 +165,21 @@ export async function createSegmentLab(options: SegmentLabOptions): Promise<Segm
     throw error
   }
 
-  const alarm = lateHosts(bridgeNamespace, planned, options.gateway)
-  const changeFaults = async (lines: string) => {
-    await exec('nft', ['-f', '-'], bridgeNamespace, { input: lines })
+  const wakers = new Map(
+    planned.flatMap(({ spec, address, legs: own }): [string, Waker][] =>
+      spec.kind === 'late'
+        ? [[address, createWaker(() => bringUpAll(own), spec.wakesAfterMilliseconds)]]
+        : [],
+    ),
+  )
+  async function bringUpAll(own: readonly PlannedLeg[]): Promise<void> {
+    for (const leg of own) await bringUp(bridgeNamespace, leg, options.gateway)
   }
-  const change = (verb: 'add' | 'delete', set: string, place: HasLegs) =>
-    place.legs.map(({ port }) => `${verb} element bridge landfall ${set} { ${port} }\n`).join('')
-  /** Adding what is there is no error, removing what is not there is one: so it is always there. */
-  const clear = (set: string, place: HasLegs) => change('add', set, place) + change('delete', set, place)
+  const wakerOf = ({ address }: SegmentHost): Waker => {
+    const waker = wakers.get(address)
+    if (waker === undefined) throw new Error(`${address} is not a host that wakes late`)
+    return waker
+  }
 
   return {
     network,
@@ -235,15 +202,13 @@ export async function createSegmentLab(options: SegmentLabOptions): Promise<Segm
       await run(program, parameters, namespace, runOptions),
     start: (namespace, program, parameters, spawnOptions) =>
       startIn(namespace, program, parameters, spawnOptions),
-    wake: async (host) => await alarm.wake(host),
-    whenAwake: async (host) => await alarm.whenAwake(host),
-    dropArpOn: async (place) => await changeFaults(change('add', 'withoutArp', place)),
-    dropFramesOn: async (place) => await changeFaults(change('add', 'withoutFrames', place)),
-    passOn: async (place) => {
-      await changeFaults(clear('withoutArp', place) + clear('withoutFrames', place))
-    },
+    wake: async (host) => await wakerOf(host).wake(),
+    whenAwake: async (host) => await wakerOf(host).whenAwake(),
+    dropArpOn: async ({ legs: cut }) => await changeFaults(bridgeNamespace, cut, 'withoutArp'),
+    dropFramesOn: async ({ legs: cut }) => await changeFaults(bridgeNamespace, cut, 'withoutFrames'),
+    passOn: async ({ legs: mended }) => await changeFaults(bridgeNamespace, mended, 'none'),
     remove: async () => {
-      await alarm.stop()
+      for (const waker of wakers.values()) await waker.stop()
       await guardian.remove()
     },
   }
@@ -281,208 +246,3 @@ function legAt(index: number, namespace: string, mac: string | undefined): Leg {
 }
 
 const hex = (byte: number) => byte.toString(16).padStart(2, '0')
-
-/** The bridge, and a cable from it into each namespace. */
-async function plugIn(bridgeNamespace: string, legs: readonly Leg[]): Promise<void> {
-  const lines = [
-    // A segment that knows nothing of groups: frames to them go everywhere.
-    'link add br0 up type bridge stp_state 0 mcast_snooping 0',
-    ...legs.map(
-      ({ port, namespace, mac, interface: name }) =>
-        `link add ${port} up master br0 type veth peer name ${name} address ${mac} netns ${namespace}`,
-    ),
-  ]
-  await ipBatch(bridgeNamespace, lines)
-  await exec('nft', ['-f', '-'], bridgeNamespace, { input: faultRules })
-}
-
-/** Rules come first, then addresses, then the link: nothing is answered in a way that will not last. */
-async function setUp({ namespace, setup }: PlannedLeg, gateway: string | undefined): Promise<void> {
-  const settings = Object.entries(setup.kernelSettings)
-  if (settings.length > 0 || setup.rules !== '') {
-    const writes = settings.map(([file, value]) => `echo ${value} > /proc/sys/net/ipv4/${file} || exit 1\n`)
-    await exec('sh', ['-c', `${writes.join('')}exec nft -f -`], namespace, { input: setup.rules })
-  }
-  await ipBatch(namespace, [
-    'link set lo up',
-    // No IPv6 address, hence no chatter about it.
-    'link set eth0 addrgenmode none',
-    ...setup.addresses.map((address) => `address add ${address} dev eth0`),
-    ...(setup.isUp ? goUp(setup.routes, gateway) : []),
-  ])
-}
-
-/** Routes need a link that is up. */
-function goUp(routes: readonly string[], gateway: string | undefined): string[] {
-  // `onlink`: also a gateway outside of the networks of the host.
-  const all = [...routes, ...(gateway === undefined ? [] : [`default via ${gateway} dev eth0 onlink`])]
-  return ['link set eth0 up', ...all.map((route) => `route add ${route}`)]
-}
-
-async function startDhcpServer(
-  { pool, pingsBeforeOffer }: Extract<HostSpec, { kind: 'dhcp' }>,
-  namespace: string,
-  network: string,
-  { folder }: Guardian,
-): Promise<void> {
-  const server = startIn(
-    namespace,
-    'dnsmasq',
-    [
-      ...['--keep-in-foreground', '--log-facility=-', '--pid-file=', '--user=root'],
-      ...['--conf-file=/dev/null', '--no-hosts', '--no-resolv', '--port=0'],
-      ...['--interface=eth0', '--except-interface=lo', '--bind-interfaces'],
-      `--dhcp-range=${pool.first},${pool.last},${maskOf(network)},1h`,
-      `--dhcp-leasefile=${join(folder, `leases-${namespace}`)}`,
-      ...(pingsBeforeOffer === true ? [] : ['--no-ping']),
-    ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  )
-  if (server.stderr === null) throw new Error('dnsmasq was started without its messages')
-  const said: string[] = []
-  for await (const line of createInterface({ input: server.stderr })) {
-    said.push(line)
-    if (line.includes('DHCP, sockets bound')) {
-      // Nobody needs the rest, but a pipe that nobody empties would stop it.
-      server.stderr.resume()
-      // Neither may keep this process alive that forgot to remove the laboratory.
-      server.unref()
-      unref(server.stderr)
-      return
-    }
-  }
-  throw new Error(`dnsmasq did not start: ${said.join('\n')}`)
-}
-
-function maskOf(network: string): string {
-  const parsed = parseNetwork(network)
-  return parsed === undefined ? '' : formatAddress(2 ** 32 - 2 ** (32 - parsed.prefix))
-}
-
-/** Waits until the bridge has seen the links come up, which the kernel does in its own time. */
-async function untilForwarding(bridgeNamespace: string, ports: readonly string[]): Promise<void> {
-  const deadline = Date.now() + 10_000
-  for (;;) {
-    const links = JSON.parse(await exec('bridge', ['-j', 'link', 'show'], bridgeNamespace)) as {
-      ifname: string
-      state: string
-    }[]
-    const forwarding = new Set(
-      links.filter(({ state }) => state === 'forwarding').map(({ ifname }) => ifname),
-    )
-    const waiting = ports.filter((port) => !forwarding.has(port))
-    if (waiting.length === 0) return
-    if (Date.now() > deadline) throw new Error(`ports of the bridge do not come up: ${waiting.join(', ')}`)
-  }
-}
-
-/** Wakes the late hosts, each at its time. */
-function lateHosts(bridgeNamespace: string, hosts: readonly SegmentHost[], gateway: string | undefined) {
-  let isStopped = false
-  const waking = new Map<SegmentHost, Promise<void>>()
-  const waiting = new Map<SegmentHost, PromiseWithResolvers<void>>()
-  const timers: NodeJS.Timeout[] = []
-
-  const wake = (host: SegmentHost): Promise<void> => {
-    const waiter = waiting.get(host)
-    if (waiter === undefined) throw new Error(`${host.address} is not a host that wakes late`)
-    if (!waking.has(host) && !isStopped) {
-      const work = Promise.all(
-        host.legs.map(async ({ namespace, port }) => {
-          await ipBatch(namespace, goUp([], gateway))
-          await untilForwarding(bridgeNamespace, [port])
-        }),
-      )
-      waking.set(
-        host,
-        work.then(() => {
-          waiter.resolve()
-        }, waiter.reject),
-      )
-    }
-    return waiter.promise
-  }
-  for (const host of hosts) {
-    if (host.spec.kind !== 'late') continue
-    const waiter = Promise.withResolvers<void>()
-    // Who waits for it hears of a failure; if nobody does, it must not end the process.
-    waiter.promise.catch(() => undefined)
-    waiting.set(host, waiter)
-    const { wakesAfterMilliseconds } = host.spec
-    if (wakesAfterMilliseconds === undefined) continue
-    timers.push(setTimeout(() => void wake(host), wakesAfterMilliseconds))
-  }
-  return {
-    wake,
-    whenAwake: (host: SegmentHost): Promise<void> => {
-      const waiter = waiting.get(host)
-      if (waiter === undefined) throw new Error(`${host.address} is not a host that wakes late`)
-      return waiter.promise
-    },
-    stop: async () => {
-      isStopped = true
-      for (const timer of timers) clearTimeout(timer)
-      await Promise.allSettled(waking.values())
-      for (const waiter of waiting.values()) waiter.reject(new Error('the laboratory was removed'))
-    },
-  }
-}
-
-async function ipBatch(namespace: string, lines: readonly string[]): Promise<void> {
-  await exec('ip', ['-n', namespace, '-batch', '-'], undefined, { input: lines.join('\n') + '\n' })
-}
-
-async function exec(
-  program: string,
-  parameters: readonly string[],
-  namespace: string | undefined,
-  options?: RunOptions,
-): Promise<string> {
-  const { exitCode, stdout, stderr } = await run(program, parameters, namespace, options)
-  if (exitCode === 0) return stdout
-  const command = [program, ...parameters].join(' ')
-  throw new Error(
-    `${command} in ${namespace ?? 'the machine'} ended with ${String(exitCode)}: ${stderr}${stdout}${options?.input ?? ''}`,
-  )
-}
-
-function run(
-  program: string,
-  parameters: readonly string[],
-  namespace: string | undefined,
-  { input = '', timeoutMilliseconds = 60_000, signal, env = {} }: RunOptions = {},
-): Promise<Ended> {
-  const [file = '', ...args] = [...enter(namespace), program, ...parameters]
-  return new Promise((resolve, reject) => {
-    const child = execFile(
-      file,
-      args,
-      {
-        ...{ encoding: 'utf8', timeout: timeoutMilliseconds, killSignal: 'SIGKILL', maxBuffer: 2 ** 26 },
-        ...{ env: { ...process.env, ...env }, ...(signal === undefined ? {} : { signal }) },
-      },
-      (error, stdout, stderr) => {
-        const isAnswer = error === null || typeof error.code === 'number'
-        if (isAnswer) resolve({ exitCode: error === null ? 0 : Number(error.code), stdout, stderr })
-        else reject(new Error(`${program} was killed or did not start`, { cause: error }))
-      },
-    )
-    // A program may end without having read it.
-    child.stdin?.on('error', () => undefined)
-    child.stdin?.end(input)
-  })
-}
-
-/** `ip netns exec` becomes the program: the child's process id is the program's. */
-function startIn(
-  namespace: string,
-  program: string,
-  parameters: readonly string[],
-  options: SpawnOptions = {},
-): ChildProcess {
-  const [file = '', ...args] = [...enter(namespace), program, ...parameters]
-  return spawn(file, args, { stdio: 'ignore', ...options })
-}
-
-const enter = (namespace: string | undefined) =>
-  namespace === undefined ? [] : ['ip', 'netns', 'exec', namespace]
