@@ -268,6 +268,20 @@ export class AddressSearch {
     this.#suspects.set(place, suspects)
     // Until it is known better, nothing that it says counts.
     this.#proxies.set(name, { macs: new Set(suspects.keys()), answers: 'requests-and-probes' })
+    this.#forgetProbesAnsweredBy(new Set(suspects.keys()), name)
+  }
+
+  /** arping takes any answer for one to its probe; these may have been answers to the requests of the sweep. */
+  #forgetProbesAnsweredBy(macs: ReadonlySet<string>, vantage: string): void {
+    for (const [address, seen] of this.#evidence) {
+      const kept = seen.filter(
+        (one) =>
+          one.vantage !== vantage || one.method !== 'arp-probe' || !one.macs.some((mac) => macs.has(mac)),
+      )
+      if (kept.length === seen.length) continue
+      this.#evidence.set(address, kept)
+      this.#probed.delete(address)
+    }
   }
 
   #convict(name: string, proxy: ArpProxy): void {
