@@ -1,3 +1,5 @@
+import { printableStart } from '../../network/printable.ts'
+
 /**
  * One fact of a node: either it was read, or it is said why not. Nothing stands in for what was not read, so that no check
  * can pass on it.
@@ -42,4 +44,19 @@ export function valueOf<Value>(fact: Fact<Value>): Value | undefined {
 /** The first of several ways to learn the same that worked; else the reason of the first, which is the best way. */
 export function firstRead<Value>(first: Fact<Value>, ...others: readonly Fact<Value>[]): Fact<Value> {
   return [first, ...others].find(({ kind }) => kind === 'read') ?? first
+}
+
+/** Reads the text of a fact; `undefined` from the parser: it is something else than it should be. */
+export function parseFact<Value>(
+  fact: Fact<string>,
+  parse: (text: string) => Value | undefined,
+): Fact<Value> {
+  if (fact.kind === 'unread') return fact
+  const value = parse(fact.value)
+  if (value !== undefined) return read(value, fact.source)
+  const start = printableStart(fact.value, 80)
+  return unread(
+    start === '' ? 'it answered nothing' : `an answer that cannot be understood: ${start}`,
+    fact.source,
+  )
 }

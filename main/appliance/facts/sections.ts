@@ -76,7 +76,7 @@ const definitions = {
     body: `test -d /sys/firmware/efi && part firmware efi
 test -d /run/cos && part folder /run/cos
 for entry in /run/cos/*; do test -e "$entry" && echo "\${entry##*/}"; done
-part folder images
+test -d /run/initramfs/cos-state/cOS && part folder images
 for entry in /run/initramfs/cos-state/cOS/*.img /run/initramfs/cos-state/cOS/*.squashfs; do
   test -e "$entry" && echo "\${entry##*/}"
 done
@@ -97,7 +97,7 @@ file /etc/kairos-release`,
   identity: {
     source: '/sys/class/dmi/id/product_uuid, /etc/machine-id',
     ...small,
-    body: `cd /sys/class/dmi/id 2>/dev/null && for entry in product_uuid product_serial sys_vendor product_name product_version bios_version; do
+    body: `for entry in product_uuid product_serial sys_vendor product_name bios_version; do
   file "/sys/class/dmi/id/$entry"
 done
 file /etc/machine-id`,

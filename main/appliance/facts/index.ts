@@ -1,0 +1,1 @@
+export { collectNodeFacts, type CollectedFacts } from './collect-node-facts.ts'
