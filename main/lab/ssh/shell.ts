@@ -3,6 +3,7 @@ import type { LabNode } from '../node.ts'
 import type { Segment } from '../segment.ts'
 import { CommandLineError, parseCommandLine, type ListItem, type SimpleCommand } from './command-line.ts'
 import { commands } from './commands/index.ts'
+import type { CommandTime } from './command-time.ts'
 import { inputOf, type Input } from './input.ts'
 
 export interface CommandCall {
@@ -20,13 +21,10 @@ export interface CommandCall {
   runLine: (line: string, user: string) => Promise<number>
   /** Is there such a program on this node? By name or path. */
   hasProgram: (name: string) => boolean
-  /** Waits in simulated time. Throws `CommandKilled` when nobody listens any more, or the time of the command is over. */
-  sleep: (milliseconds: number) => Promise<void>
+  /** How it waits. */
+  time: CommandTime
   services: ShellServices
 }
-
-/** The command was ended from outside. */
-export class CommandKilled extends Error {}
 
 /** What commands need of the rest of the lab. */
 export interface ShellServices {
@@ -45,8 +43,7 @@ export interface ShellServices {
 export type Command = (call: CommandCall) => number | Promise<number>
 
 export interface Streams {
-  /** As `CommandCall.sleep`. */
-  sleep: (milliseconds: number) => Promise<void>
+  time: CommandTime
   stdin: Input
   out: (data: string | Buffer) => Promise<void> | void
   err: (data: string | Buffer) => Promise<void> | void
@@ -142,7 +139,7 @@ async function runSimple(
   if (command.mergesStderr) err = out
   const hasProgram = (name: string) => programNamed(name, services) !== undefined
   const run: CommandCall['run'] = async (words, asUser, changes = {}) => {
-    const own = { stdin, out, err, sleep: streams.sleep, ...changes }
+    const own = { stdin, out, err, time: streams.time, ...changes }
     // Assignments before a command (LC_ALL=C) change nothing here.
     const start = words.findIndex((word) => !/^[A-Za-z_]\w*=/.test(word))
     const [name, ...args] = start === -1 ? [] : words.slice(start)

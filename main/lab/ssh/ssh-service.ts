@@ -5,8 +5,9 @@ import type { Account } from '../account.ts'
 import type { LabContext } from '../context.ts'
 import type { LabNode } from '../node.ts'
 import { serveSftp } from './sftp.ts'
+import { CommandKilled, CommandTime } from './command-time.ts'
 import type { Input } from './input.ts'
-import { CommandKilled, runCommandLine, type ShellServices } from './shell.ts'
+import { runCommandLine, type ShellServices } from './shell.ts'
 
 /** The SSH server of one node; like the Local UI it is handed the sockets that reached the node's address. */
 export class SshService {
@@ -128,10 +129,10 @@ export class SshService {
       user,
       command,
       {
-        sleep: async (milliseconds) => {
+        time: new CommandTime(async (milliseconds) => {
           await Promise.race([scheduler.sleep(milliseconds), gone.promise])
           if (isGone) throw new CommandKilled()
-        },
+        }),
         stdin: inputOfStream(channel),
         out: (data) => writeAll(channel, data),
         err: (data) => writeAll(channel.stderr, data),

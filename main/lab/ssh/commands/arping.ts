@@ -111,7 +111,7 @@ async function ask(call: CommandCall, question: Question): Promise<{ sent: numbe
     }
     if (!question.isBroadcastOnly) only ??= owners[0]?.mac ?? null
     if (second >= question.seconds) return await end()
-    await call.sleep(1000)
+    await call.time.sleep(1000)
     if (sent >= question.count) return await end()
   }
 }

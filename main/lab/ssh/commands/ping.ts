@@ -29,11 +29,11 @@ export const ping: Command = async (call) => {
       await call.out(`${size + 8} bytes from ${target}: icmp_seq=${sent} ttl=64 time=0.412 ms\n`)
     }
     if (isEnough() || waited + interval > deadline) break
-    await call.sleep(interval)
+    await call.time.sleep(interval)
     waited += interval
   }
-  if (deadline !== Infinity) await call.sleep(isEnough() ? 0 : deadline - waited)
-  else if (received < count && !isTooLong) await call.sleep(wait)
+  if (deadline !== Infinity) await call.time.sleep(isEnough() ? 0 : deadline - waited)
+  else if (received < count && !isTooLong) await call.time.sleep(wait)
   await call.out(
     `\n--- ${target} ping statistics ---\n${sent} packets transmitted, ${received} received, ${Math.round(((sent - received) / sent) * 100)}% packet loss, time ${waited}ms\n`,
   )

@@ -3,7 +3,7 @@ import { bashDatagramScript } from '../../../network/discovery/remote-datagrams.
 import { batchScript } from '../../../network/programs/batch-runner.ts'
 import { launcherScript } from '../../../network/programs/remote-launcher.ts'
 import { inputOf } from '../input.ts'
-import { CommandKilled, type Command, type CommandCall } from '../shell.ts'
+import type { Command, CommandCall } from '../shell.ts'
 import { collect, usage } from './arguments.ts'
 
 /**
@@ -79,6 +79,7 @@ async function marked(call: CommandCall, words: string[]): Promise<string> {
   const err = collectInto('e')
   const code = await call.run(words, call.user, {
     stdin: inputOf(Buffer.alloc(0)),
+    time: call.time.copy(),
     out: out.write,
     err: err.write,
   })
@@ -95,12 +96,12 @@ const connectByTcp: Command = async (call) => {
     usage(call, `${address}: connect: ${text}\n${address}: line 1: /dev/tcp/${address}/${port}: ${text}`, 1)
   if (call.services.isOpen(address, Number(port))) return 0
   if (segment.isReachable(call.node, address)) return await fail('Connection refused')
-  await call.sleep(3000)
+  await call.time.sleep(3000)
   // Without an answer by ARP the kernel gives up early; what is dropped is sent again for two minutes.
   if (segment.isOnLink(call.node, address) && segment.ownersOf(address, call.node).length === 0) {
     return await fail('No route to host')
   }
-  await call.sleep(127_000)
+  await call.time.sleep(127_000)
   return await fail('Connection timed out')
 }
 
@@ -149,20 +150,12 @@ export const timeout: Command = async (call) => {
       127,
     )
   }
-  const isOver = new CommandKilled()
   // 0 means no limit.
-  let left = seconds === 0 ? Infinity : seconds * 1000
+  const time = call.time.within(seconds === 0 ? Infinity : seconds * 1000)
   try {
-    return await call.run(command, call.user, {
-      sleep: async (milliseconds) => {
-        const part = Math.min(milliseconds, left)
-        await call.sleep(part)
-        left -= part
-        if (part < milliseconds) throw isOver
-      },
-    })
+    return await call.run(command, call.user, { time })
   } catch (error) {
-    if (error === isOver) return 124
+    if (error === time.over) return 124
     throw error
   }
 }
