@@ -423,6 +423,14 @@ describe('a node without the programs', () => {
     expect(report).toMatchObject({ outcome: 'works' })
   })
 
+  it('does not take an announced neighbour entry for an answer', async () => {
+    const world = worldOf(3, { n2: { lifetimes: 'refuses', arping: 'none' } })
+    world.segment.loses = (from, to, kind) => kind === 'arp' && from.name === 'n2' && to.name === 'n3'
+    const report = await world.prove()
+    expect(report.legs.find(({ from, to }) => from === 'n2' && to === 'n3')).toMatchObject({ arp: 'silent' })
+    expect(report.outcome).toBe('unreachable')
+  })
+
   it('is inconclusive without ping and bash', async () => {
     const report = await worldOf(2, { n2: { hasPing: false, hasBash: false } }).prove()
     expect(report.legs[0]).toMatchObject({ from: 'n2', arp: 'owner', ip: 'unknown' })
@@ -493,6 +501,20 @@ describe('an address that goes away in the middle', () => {
     expect(report.outcome).toBe('inconclusive')
     expect(report.reason).toContain('n1 lost 10.10.200.100')
     expect(report.legs.some(({ arp, ip }) => arp === 'silent' || ip === 'silent')).toBe(false)
+  })
+
+  it('also while they are asked again', async () => {
+    const world = worldOf(2)
+    let requests = 0
+    world.segment.onCommand = (moment, _index, text) => {
+      if (moment !== 'before' || !text.startsWith('n2: /usr/bin/arping -b')) return
+      requests += 1
+      if (requests === 2) byName(world, 'n1').kernel.delete(address)
+    }
+    world.segment.loses = (_from, _to, kind) => kind !== 'announcement' && requests === 1
+    const report = await world.prove()
+    expect(report.outcome).toBe('inconclusive')
+    expect(report.reason).toContain('n1 lost 10.10.200.100')
   })
 })
 
@@ -625,8 +647,22 @@ describe('a proof that is stopped', () => {
         byName(world, 'n2').faults.connection = 'down'
     }
     const report = await world.prove()
-    expect(report).toMatchObject({ removed: 'by-lifetime' })
+    // n2 still answers by ARP, which is no stranger.
+    expect(report).toMatchObject({ outcome: 'works', removed: 'by-lifetime' })
+    expect(holdersIn(world)).toEqual(['n2'])
     expect(report.warnings.join(' ')).toMatch(/It is not certain that 10\.10\.200\.100 is gone from n2/)
+  })
+
+  it('does not give the address to a second node while the first one may have it', async () => {
+    const world = worldOf(2)
+    world.segment.onCommand = (moment, _index, text) => {
+      if (moment === 'before' && text.startsWith('n1: ip address del'))
+        byName(world, 'n1').faults.connection = 'down'
+    }
+    const report = await world.prove()
+    expect(report).toMatchObject({ outcome: 'inconclusive', removed: 'by-lifetime' })
+    expect(report.reason).toContain('no other node got it')
+    expect(world.changes).toEqual(['n1 hold-address'])
   })
 
   it('is stopped by a change that is refused, and takes away what it had', async () => {
