@@ -42,7 +42,11 @@ export function reasonOf(signal: AbortSignal): Error {
 
 /** What `work` gives, unless the signal is aborted first: for work that may not listen to it. */
 export async function orAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  signal.throwIfAborted()
+  if (signal.aborted) {
+    // Its own failure is of no interest any more, and must not end the process as an unhandled one.
+    work.catch(() => undefined)
+    throw reasonOf(signal)
+  }
   let handleAbort: (() => void) | undefined
   const aborted = new Promise<never>((_resolve, reject) => {
     handleAbort = () => {
