@@ -5,19 +5,20 @@ import { sectionNames, sections } from './sections.ts'
  * node, and no program can lose the answers of the others:
  *
  * - Every program has a time limit, where the node has `timeout`. One that does not even end when it is killed (a dead
- *   disk, a dead file server) is left behind: only `head`, which cuts the output of the section, is waited for.
+ *   disk, a dead file server) is left behind: only `cat`, which stands between it and the report, is waited for.
  * - Lines that begin with `mark` divide the output. It is new for every call, so that no greeting, motd or output can be
  *   taken for one.
  * - The whole is one compound command: the shell has read all of it before the first program runs, also when it comes by
  *   standard input.
  *
  * Frames, each a line after a line feed of its own: `start`, `begin NAME UPTIME`, `part KIND NAME`, `missing PROGRAM`,
- * `said` (standard error follows), `status EXIT-CODE`, `done`, `end NAME UPTIME STATUS`, `skipped NAME`, `complete`.
+ * `said` (standard error follows), `status EXIT-CODE`, `done`, `guard STATUS` (of `cat`), `end NAME UPTIME`, `skipped NAME`, `complete`.
  *
  * @param mark letters, digits and `-` only
  * @param budgetSeconds real time; sections that would begin later are skipped
+ * @param mostSeconds upper bound for the time limits of the sections
  */
-export function collectScript(mark: string, budgetSeconds: number): string {
+export function collectScript(mark: string, budgetSeconds: number, mostSeconds = Infinity): string {
   if (!/^[A-Za-z0-9-]{8,64}$/u.test(mark))
     throw new TypeError('The mark must be a word of letters and digits.')
   const parts = [`{\nmark=${mark}\nbudget=${Math.max(1, Math.floor(budgetSeconds))}`, prelude]
@@ -25,7 +26,7 @@ export function collectScript(mark: string, budgetSeconds: number): string {
     const { program = '', seconds, bytes, body } = sections[name]
     parts.push(
       `section_${index}() {\n${body}\n}`,
-      `section section_${index} ${name} ${seconds} ${bytes} ${program === '' ? "''" : program}`,
+      `section section_${index} ${name} ${Math.min(seconds, mostSeconds)} ${bytes} ${program === '' ? "''" : program}`,
     )
   }
   parts.push('printf \'\\n%s complete\\n\' "$mark"\nexit 0\n}\n')
@@ -43,8 +44,8 @@ if timeout -k 1 9 true </dev/null >/dev/null 2>&1; then limited() { timeout -k 1
 elif timeout 9 true </dev/null >/dev/null 2>&1; then limited() { timeout "$@"; }
 else limited() { shift; "$@"; }
 fi
-if test "$(printf ab | head -c 1 2>/dev/null)" = a; then cut_at() { limited "$1" head -c "$2"; }
-else cut_at() { limited "$1" cat; }
+if test "$(printf ab | head -c 1 2>/dev/null)" = a; then cut_at() { head -c "$1"; }
+else cut_at() { cat; }
 fi
 
 within() {
@@ -53,6 +54,7 @@ within() {
     *) limited "$seconds" "$@" ;;
   esac
 }
+refused() { case $1 in 0|124|137|143) return 1 ;; esac; }
 part() { printf '\\n%s part %s %s\\n' "$mark" "$1" "$2"; }
 file() {
   for path in "$@"; do
@@ -104,13 +106,14 @@ section() {
   printf '\\n%s begin %s %s\\n' "$mark" "$2" "$now"
   if test -n "$5" && ! command -v "$5" >/dev/null 2>&1; then
     printf '\\n%s missing %s\\n' "$mark" "$5"
-    ended=0
   else
-    ( { report "$1"; } </dev/null 2>/dev/null & ) | cut_at $((seconds + 2)) "$4" 2>/dev/null
-    ended=$?
+    # exec: a redirection of another kind keeps a copy of the old stream, and what is left behind would hold it open.
+    ( exec </dev/null 2>/dev/null; report "$1" & ) |
+      ( exec 2>/dev/null; limited $((seconds + 2)) cat; printf '\\n%s guard %s\\n' "$mark" "$?" ) |
+      cut_at "$4"
   fi
   uptime
-  printf '\\n%s end %s %s %s\\n' "$mark" "$2" "$now" "$ended"
+  printf '\\n%s end %s %s\\n' "$mark" "$2" "$now"
 }
 uptime
 started=\${now%%.*}

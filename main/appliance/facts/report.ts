@@ -56,7 +56,8 @@ interface Draft {
   exitCode: number | undefined
   missing: string | undefined
   isDone: boolean
-  headCode: number | undefined
+  hasEnded: boolean
+  guardCode: number | undefined
 }
 
 /**
@@ -118,15 +119,17 @@ export function readReport(mark: string, text: string): Report {
       case 'done':
         if (draft !== undefined) draft.isDone = true
         break
-      case 'end': {
-        const [uptime, headCode] = rest
+      case 'guard':
+        if (draft !== undefined) draft.guardCode = numberOf(first)
+        target = 'none'
+        break
+      case 'end':
         if (draft !== undefined && first === name) {
-          draft.ended = numberOf(uptime)
-          draft.headCode = numberOf(headCode)
+          draft.ended = numberOf(last)
+          draft.hasEnded = true
         }
         close()
         break
-      }
       case 'skipped':
         close()
         if (isSectionName(first) && !sections.has(first)) sections.set(first, skippedSection)
@@ -161,7 +164,8 @@ function emptyDraft(begun: number | undefined): Draft {
     exitCode: undefined,
     missing: undefined,
     isDone: false,
-    headCode: undefined,
+    hasEnded: false,
+    guardCode: undefined,
   }
 }
 
@@ -180,11 +184,12 @@ function sectionOf(draft: Draft): ReportSection {
   }
 }
 
-function endOf({ missing, exitCode, isDone, headCode }: Draft): SectionEnd {
+function endOf(draft: Draft): SectionEnd {
+  const { missing, exitCode, isDone, hasEnded, guardCode } = draft
   if (missing !== undefined) return { kind: 'missing', program: missing }
   if (isDone && exitCode !== undefined) return { kind: 'complete', exitCode }
-  if (headCode === undefined) return { kind: 'cut' }
-  return isTimeoutCode(headCode) ? { kind: 'stuck' } : { kind: 'broken' }
+  if (!hasEnded) return { kind: 'cut' }
+  return guardCode !== undefined && isTimeoutCode(guardCode) ? { kind: 'stuck' } : { kind: 'broken' }
 }
 
 function numberOf(text: string | undefined): number | undefined {
@@ -220,7 +225,7 @@ export function writeReport(
           frame(`status ${exitCode}`) +
           frame('done')
         : frame(`missing ${missing}`)
-    return `${frame(`begin ${name} 1.00`)}${body}${frame(`end ${name} 1.01 0`)}`
+    return `${frame(`begin ${name} 1.00`)}${body}${frame('guard 0')}${frame(`end ${name} 1.01`)}`
   })
   return `${frame('start')}${written.join('')}${frame('complete')}`
 }

@@ -3,6 +3,7 @@
  * functions of `collect-script.ts`:
  *
  * - `within COMMAND…` runs a program with the time limit of the section,
+ * - `refused CODE` is true when a program ended badly, but not because of its time: then another form may be tried,
  * - `file PATH…` prints files, and says which of them are not there or may not be read,
  * - `part KIND NAME` begins a part of the section,
  * - `values FOLDER NAME…` prints the one-line files of a folder as `name=value`.
@@ -116,7 +117,10 @@ file /etc/machine-id`,
     seconds: 10,
     bytes: 1024 * kilobyte,
     // util-linux has MOUNTPOINTS since 2.37.
-    body: `within lsblk -b -J -o ${blockDeviceColumns},MOUNTPOINTS || within lsblk -b -J -o ${blockDeviceColumns},MOUNTPOINT`,
+    body: `within lsblk -b -J -o ${blockDeviceColumns},MOUNTPOINTS
+code=$?
+refused $code && { within lsblk -b -J -o ${blockDeviceColumns},MOUNTPOINT; code=$?; }
+return $code`,
   },
   'disk-links': {
     source: 'ls -l /dev/disk/by-id /dev/disk/by-path',
@@ -171,14 +175,20 @@ true`,
     seconds: 5,
     bytes: 1024 * kilobyte,
     // BusyBox has no -j.
-    body: 'within ip -j addr || within ip -o -4 addr',
+    body: `within ip -j addr
+code=$?
+refused $code && { within ip -o -4 addr; code=$?; }
+return $code`,
   },
   routes: {
     source: 'ip -j route show table all',
     program: 'ip',
     seconds: 5,
     bytes: 512 * kilobyte,
-    body: 'within ip -j -4 route show table all || within ip -4 route',
+    body: `within ip -j -4 route show table all
+code=$?
+refused $code && { within ip -4 route; code=$?; }
+return $code`,
   },
   resolver: {
     source: '/etc/resolv.conf',
