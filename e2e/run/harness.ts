@@ -18,8 +18,8 @@ import { killVariable, type KillMoment } from './kill-moment.ts'
 const projectRoot = join(import.meta.dirname, '../..')
 const program = join(projectRoot, 'main/console/landfall.ts')
 
-/** Simulated seconds in a real one; deadlines of ten simulated minutes leave a busy machine six real seconds. */
-const timeScale = 100
+/** Default. Simulated seconds in a real one; deadlines of ten simulated minutes leave a busy machine six real seconds. */
+const usualTimeScale = 100
 /** Installing and deploying take a fiftieth of what they take; tokens and the lock-out live as long as documented. */
 const durationFactor = 0.02
 
@@ -47,6 +47,8 @@ interface SiteOptions {
   readonly faults?: readonly Fault[]
   /** More of the scenario. */
   readonly scenario?: ScenarioInput
+  /** Simulated seconds in a real one. */
+  readonly timeScale?: number
   /** Default: the product's own. */
   readonly initialNodePassword?: string
   /** Where the state goes; default: a folder of this site. */
@@ -89,6 +91,8 @@ export function threeNodes(): PlanInput {
       network: '10.10.200.0/24',
       gateway: '10.10.200.1',
       vip: '10.10.200.100',
+      // It takes time, and has tests of its own (vip.test.ts).
+      vipProof: false,
       ntp: ['10.10.200.2'],
     },
     appliance: { variant: 'A', packs: ['pack.tar.zst'] },
@@ -121,7 +125,7 @@ async function startSite(options: SiteOptions): Promise<TestSite> {
   const scenario = { name: 'test', durationFactor, faults: options.faults ?? [], ...options.scenario }
   const lab = await startLab({
     plan: parsedPlan(plan),
-    timeScale,
+    timeScale: options.timeScale ?? usualTimeScale,
     scenario: readScenario(JSON.stringify(scenario), 'scenario of the test'),
     ...(options.initialNodePassword === undefined
       ? {}
@@ -313,13 +317,17 @@ export async function expectFailure(run: Run, expected: ExpectedFailure): Promis
 }
 
 /** The site is installed, everything was done once, and nothing that is secret was left on the workstation. */
-export async function expectInstalledOnce(site: TestSite, plan: PlanInput = threeNodes()): Promise<void> {
+export async function expectInstalledOnce(
+  site: TestSite,
+  plan: PlanInput = threeNodes(),
+  vip: string = plan.site.vip,
+): Promise<void> {
   const snapshot = site.lab.snapshot()
   const parsed = parsedPlan(plan)
   expect(snapshot).toMatchObject({
     clusterState: 'Running',
     clusterHealth: 'Healthy',
-    vip: plan.site.vip,
+    vip,
     console: { state: 'api', email: plan.console.email, isPasswordChanged: true, isLocked: false },
   })
   expect(

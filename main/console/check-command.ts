@@ -74,7 +74,7 @@ async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<nu
     dialler: practice?.dialler ?? systemDialler,
     clock,
     runFolder: folder.folder,
-    workstation: isPractice ? practiceView : realView(loaded.plan, clock),
+    workstation: isPractice ? practiceView : realView(clock),
     connectTimeoutMilliseconds: 5000,
   })
   try {

@@ -30,7 +30,7 @@ export function planCommand(): Command {
       splitList,
     )
     .option('--network <cidr>', 'layer 2 network of the nodes')
-    .option('--vip <address>', 'free address of that network')
+    .option('--vip <address>', 'free address of that network; default auto: one is looked for')
     .option('--gateway <address>', 'default gateway')
     .option('--email <address>', 'address of the system administrator')
     .action(handleInit)
@@ -70,7 +70,7 @@ interface InitOptions {
 }
 
 async function handleInit(file: string, options: InitOptions): Promise<void> {
-  const text = planTemplate(options)
+  const text = planTemplate({ vip: 'auto', ...options })
   const result = readPlan(text, file)
   if (!result.ok) {
     process.stderr.write('These options do not make a plan; nothing was written:\n')

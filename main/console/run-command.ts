@@ -154,7 +154,7 @@ class PlanRun {
       dialler: practice?.dialler ?? systemDialler,
       clock,
       runFolder: opened.run.folder,
-      workstation: practice === undefined ? realView(plan, clock) : practiceView,
+      workstation: practice === undefined ? realView(clock) : practiceView,
       ...(this.#request.dryRun ? { connectTimeoutMilliseconds: 3000 } : {}),
     })
     const started = Date.now()

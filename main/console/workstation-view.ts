@@ -1,8 +1,7 @@
-import type { Plan } from '../../shared/plan/index.ts'
 import type { Clock } from '../engine/clock.ts'
 import { systemDialler } from '../network/dialler.ts'
+import { reachByDialler } from '../network/proof-of-life/workstation-reach.ts'
 import type { WorkstationView } from '../phases/site.ts'
-import { createWorkstationReach } from '../phases/workstation-reach.ts'
 
 /** Of a run on the practice lab: addresses of the plan must not be looked for in the network of this workstation. */
 export const practiceView: WorkstationView = {
@@ -11,8 +10,7 @@ export const practiceView: WorkstationView = {
 }
 
 /** Of a run on a real site. */
-export function realView(plan: Plan, clock: Clock): WorkstationView {
-  const ports = new Set(plan.nodes.flatMap((node) => [node.ssh.port, node.localUi.port]))
+export function realView(clock: Clock): WorkstationView {
   return {
     kind: 'here',
     vantage: async () => {
@@ -20,6 +18,6 @@ export function realView(plan: Plan, clock: Clock): WorkstationView {
       const { createWorkstationVantage } = await import('../network/discovery/workstation-vantage.ts')
       return createWorkstationVantage({ clock })
     },
-    reach: createWorkstationReach(systemDialler, [...ports]),
+    reach: reachByDialler(systemDialler),
   }
 }

@@ -6,14 +6,12 @@ import type { ClusterConfiguration } from '../appliance/index.ts'
 import { sitePhase } from '../engine/phase.ts'
 import { plannedConfiguration, readCluster } from './planned-cluster.ts'
 import { leaderOf, vipOf, type Site, type SiteContext } from './site.ts'
-
-const changeKey = 'create-cluster'
+import { clusterChange, noteSeen, refuseUsed, vipInUse } from './vip-judgement.ts'
+import { judgeVip } from './vip-look.ts'
 
 interface Facts {
   /** What the appliance has; `undefined`: no cluster. */
   readonly existing: ClusterConfiguration | undefined
-  /** Ports at which something answers at the VIP. */
-  readonly vipAnswersAt: readonly number[]
 }
 
 /**
@@ -21,26 +19,23 @@ interface Facts {
  * decides, not the memory of this process.
  */
 export const deployCluster = sitePhase<Site, Facts>({
-  id: 'deploy-cluster',
+  id: clusterChange.phase,
   title: 'Create the cluster',
   expectedSeconds: 15,
   deadlineSeconds: 30 * 60,
   work: 'api',
-  gather: async (context) => {
-    const existing = await readCluster(context)
-    return { existing, vipAnswersAt: existing === undefined ? await probeVip(context) : [] }
-  },
-  assumeFresh: () => ({ existing: undefined, vipAnswersAt: [] }),
+  gather: async (context) => ({ existing: await readCluster(context) }),
+  assumeFresh: () => ({ existing: undefined }),
   select: (context, { existing }) => {
     if (existing === undefined) return { kind: 'needed' }
     refuseOtherCluster(context, existing)
     return { kind: 'already-done', statement: 'The cluster exists', seen: nameOf(existing) }
   },
-  apply: async (context, facts) => {
-    refuseUsedVip(context, facts)
+  apply: async (context) => {
     if (await appearsAfterLostAnswer(context)) return
+    await refuseUsedVip(context)
     const { plan, prepared } = context.services
-    await context.change(changeKey, describe(context), async (signal) => {
+    await context.change(clusterChange.key, describe(context), async (signal) => {
       if (prepared === undefined) throw new TypeError('The cluster is not prepared.')
       await keepRegistryAuthority(context.services)
       const leader = await context.services.nodes.localApi(context, leaderOf(plan))
@@ -100,7 +95,8 @@ function refusedIfAnswered(error: unknown): never {
  * site gets some time to show it before it is asked again.
  */
 async function appearsAfterLostAnswer(context: SiteContext): Promise<boolean> {
-  if (context.history.change(context.phase, undefined, changeKey) !== 'unknown') return false
+  const request = context.history.change(clusterChange.phase, undefined, clusterChange.key)
+  if (request !== 'unknown' && request !== 'done') return false
   const patienceSeconds = 60
   const until = context.clock.now() + patienceSeconds * 1000
   const appeared = await context.waitFor(
@@ -135,8 +131,27 @@ function refuseOtherCluster(context: SiteContext, existing: ClusterConfiguration
   })
 }
 
-async function probeVip(context: SiteContext): Promise<number[]> {
-  const host = vipOf(context.services.plan)
+/** The last look, right before the address gets its owner; short, because it was looked at from everywhere before. */
+async function refuseUsedVip(context: SiteContext): Promise<void> {
+  // A dry run that found no address has none to look at; and one that found one has just looked.
+  if (context.services.vip === undefined || context.mode === 'dry-run') return
+  const address = vipOf(context)
+  const [ports, judgement] = await Promise.all([
+    portsThatAnswer(context, address),
+    judgeVip(context, address, 1),
+  ])
+  refuseUsed(context, judgement)
+  if (ports.length > 0) {
+    throw vipInUse(
+      context,
+      address,
+      `Something answers there on TCP port ${ports.join(', ')}, and there is no cluster yet.`,
+    )
+  }
+  if (judgement.kind === 'asked' && judgement.report.verdict === 'free') noteSeen(context, address, judgement)
+}
+
+async function portsThatAnswer(context: SiteContext, host: string): Promise<number[]> {
   const open = await Promise.all(
     [22, 443, 5080, 6443].map(async (port) => {
       try {
@@ -156,28 +171,15 @@ async function probeVip(context: SiteContext): Promise<number[]> {
   return open.filter((port) => port !== undefined)
 }
 
-function refuseUsedVip(context: SiteContext, { vipAnswersAt }: Facts): void {
-  if (vipAnswersAt.length === 0) return
-  throw new AppError({
-    code: 'VIP_IN_USE',
-    title: `The virtual IP address ${vipOf(context.services.plan)} is in use.`,
-    detail: `Something answers there on TCP port ${vipAnswersAt.join(', ')}, and there is no cluster yet. Nothing was changed.`,
-    remedies: [
-      'Choose a free address for site.vip.',
-      'Or find the machine that has this address and change it there.',
-    ],
-  })
-}
-
-function describe({ services }: SiteContext): string {
-  const { plan, prepared } = services
+function describe(context: SiteContext): string {
+  const { plan, prepared } = context.services
   const { controlPlane, worker } = plan.cluster.pools
   const settings =
     prepared === undefined
       ? `storage pool drive ${plan.cluster.storagePoolDrive} (its content is destroyed)`
       : prepared.summary.map(({ label, value }) => `${label} = ${value}`).join(', ')
   return (
-    `create the cluster "${plan.cluster.name}" with the virtual IP address ${vipOf(plan)}, ` +
+    `create the cluster "${plan.cluster.name}" with the virtual IP address ${vipOf(context)}, ` +
     `control plane pool ${controlPlane.name}${worker === null ? ', no worker pool' : `, worker pool ${worker.name}`}; ` +
     settings
   )

@@ -6,8 +6,10 @@ import { configureCluster } from './configure-cluster.ts'
 import { configureHosts } from './configure-hosts.ts'
 import { connectNodes } from './connect-nodes.ts'
 import { deployCluster } from './deploy-cluster.ts'
+import { findVip } from './find-vip.ts'
 import { firstLogin } from './first-login.ts'
 import { linkHosts } from './link-hosts.ts'
+import { proveVip } from './prove-vip.ts'
 import type { Site } from './site.ts'
 import { syncContent } from './sync-content.ts'
 import { uploadContent } from './upload-content.ts'
@@ -22,11 +24,13 @@ export const installationPhases: readonly Phase<Site>[] = [
   waitForInstall,
   connectNodes,
   checkFacts,
+  findVip,
   changePasswords,
   configureHosts,
   linkHosts,
   uploadContent,
   syncContent,
+  proveVip,
   configureCluster,
   deployCluster,
   watchDeployment,

@@ -39,8 +39,7 @@ async function attachedNode(
     }
     return { name: node.name, runner, interface: nic.name, mac: nic.mac, address: attachment.address }
   } catch (error) {
-    if (error instanceof AppError && error.code === 'VANTAGE_UNREADABLE')
-      return { name: node.name, reason: error.message }
-    throw error
+    if (!(error instanceof AppError) || error.isTransient) throw error
+    return { name: node.name, reason: error.message }
   }
 }

@@ -95,26 +95,51 @@ async function proveOn(
 }
 
 describe('the second look', () => {
+  const plan = vipPlan({ vip: address, vipProof: false })
+
   it('waits only for what is left of a minute', async () => {
-    const { lookedAfter, proven } = await proveOn({}, { seenAgo: 20_000 })
+    const { lookedAfter, proven } = await proveOn({ plan }, { seenAgo: 20_000 })
     expect(lookedAfter).toBeGreaterThanOrEqual(40_000)
     expect(lookedAfter).toBeLessThan(47_000)
     expect(proven[0]?.statement).toBe(`Nobody answers for ${address}`)
   })
 
   it('is made at once when the minute is over', async () => {
-    expect((await proveOn()).lookedAfter).toBeLessThan(6_000)
+    expect((await proveOn({ plan })).lookedAfter).toBeLessThan(6_000)
   })
 
-  it('finds who came meanwhile, and nothing is raised', async () => {
-    const { result } = await proveOn({ hosts: { [address]: { mac: '02:00:00:00:00:05' } } })
+  it('finds who came meanwhile', async () => {
+    const { result } = await proveOn({ plan, hosts: { [address]: { mac: '02:00:00:00:00:05' } } })
     expect(result.errors).toMatchObject([{ code: 'VIP_IN_USE', phase: 'prove-vip' }])
     expect(result.errors[0]?.detail).toContain('02:00:00:00:00:05')
   })
 
   it('comes after what an interrupted proof left was taken away', async () => {
-    await proveOn()
+    await proveOn({ plan })
     expect(proof.leftovers).toEqual([address])
+  })
+
+  it('is what the proof begins with, where there is one: a minute later as well', async () => {
+    let proofAfter = 0
+    const vip = { seenAgo: 20_000 }
+    proof.prove = ({ clock }) => {
+      proofAfter = clock.now()
+      return Promise.resolve(report())
+    }
+    const { clock, asked } = await proveOn({}, vip)
+    expect(asked).toEqual([])
+    expect(clock.now() - proofAfter).toBeLessThan(1000)
+    expect(proofAfter - Date.UTC(2026, 0, 1)).toBeGreaterThanOrEqual(40_000)
+  })
+
+  it.each([
+    ['nobody can try the address out', []],
+    ['a proof comes to no end', ['n1']],
+  ])('is made all the same when %s', async (_name, nodes) => {
+    proof.nodes = nodes
+    proof.prove = () => Promise.resolve(report({ outcome: 'inconclusive', reason: 'There is no ip.' }))
+    const hosts = { [address]: { mac: '02:00:00:00:00:05' } }
+    expect((await proveOn({ hosts })).result.errors).toMatchObject([{ code: 'VIP_IN_USE' }])
   })
 })
 

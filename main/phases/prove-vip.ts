@@ -1,4 +1,5 @@
 import { AppError } from '../../shared/errors/index.ts'
+import type { Clock } from '../engine/clock.ts'
 import { sitePhase } from '../engine/phase.ts'
 import { longestLifetimeSeconds, type ProofLeg, type ProofReport } from '../network/proof-of-life/proof.ts'
 import { isFailed } from '../network/proof-of-life/verdict-of-leg.ts'
@@ -53,9 +54,12 @@ export const proveVip = sitePhase<Site, Facts>({
       if (plan.site.vipProof) await listActs(context)
       return
     }
+    await removeLeftovers(context, vipOf(context))
+    await waitForSecondLook(context)
+    if (plan.site.vipProof && (await isProven(context))) return
     await lookAgain(context)
-    if (plan.site.vipProof) await prove(context)
-    else context.evidence('The virtual IP address is not tried out beforehand', 'site.vipProof is false')
+    if (!plan.site.vipProof)
+      context.evidence('The virtual IP address is not tried out beforehand', 'site.vipProof is false')
   },
   cleanUp: async (context) => {
     if (context.services.isVipRaised) await removeLeftovers(context, vipOf(context))
@@ -63,37 +67,40 @@ export const proveVip = sitePhase<Site, Facts>({
   },
 })
 
+/** Waits for what is left of the time between two looks; most of it has passed with linking and synchronising. */
+async function waitForSecondLook(context: SiteContext): Promise<void> {
+  const { vipSeenFreeAt } = context.services
+  if (vipSeenFreeAt === undefined) return
+  const address = vipOf(context)
+  const dueAt = vipSeenFreeAt + secondLookAfterSeconds * 1000
+  const leftSeconds = () => (dueAt - context.clock.now()) / 1000
+  await context.waitFor(
+    {
+      until: `${secondLookAfterSeconds} s have passed since ${address} was looked at`,
+      everySeconds: Math.max(1, leftSeconds()),
+      deadlineSeconds: 10 * secondLookAfterSeconds,
+      remedies: ['Go on with --resume.'],
+    },
+    () =>
+      Promise.resolve(
+        leftSeconds() <= 0
+          ? { kind: 'ready', value: undefined }
+          : {
+              kind: 'waiting',
+              detail: `A second look at ${address} follows in ${Math.ceil(leftSeconds())} s`,
+            },
+      ),
+  )
+}
+
+/** The second look where no proof makes it. What was told with the first one is not told again. */
 async function lookAgain(context: SiteContext): Promise<void> {
   const address = vipOf(context)
-  await removeLeftovers(context, address)
-  const { vipSeenFreeAt } = context.services
-  if (vipSeenFreeAt !== undefined) {
-    const dueAt = vipSeenFreeAt + secondLookAfterSeconds * 1000
-    const leftSeconds = () => (dueAt - context.clock.now()) / 1000
-    await context.waitFor(
-      {
-        until: `${secondLookAfterSeconds} s have passed since ${address} was looked at`,
-        everySeconds: Math.max(1, leftSeconds()),
-        deadlineSeconds: 10 * secondLookAfterSeconds,
-        remedies: ['Go on with --resume.'],
-      },
-      () =>
-        Promise.resolve(
-          leftSeconds() <= 0
-            ? { kind: 'ready', value: undefined }
-            : {
-                kind: 'waiting',
-                detail: `A second look at ${address} follows in ${Math.ceil(leftSeconds())} s`,
-              },
-        ),
-    )
-  }
+  const wasFree = context.services.vipSeenFreeAt !== undefined
   const judgement = await judgeVip(context, address)
   refuseUsed(context, judgement)
-  // A doubt, and that nobody could ask, was told when it was looked for.
-  const wasDoubtful = vipSeenFreeAt === undefined
-  const isFree = judgement.kind === 'asked' && judgement.report.verdict === 'free'
-  if (isFree || (!wasDoubtful && judgement.kind === 'asked')) noteSeen(context, address, judgement)
+  if (judgement.kind === 'unasked') return
+  if (wasFree || judgement.report.verdict === 'free') noteSeen(context, address, judgement)
 }
 
 async function listActs(context: SiteContext): Promise<void> {
@@ -106,14 +113,13 @@ async function listActs(context: SiteContext): Promise<void> {
   }
 }
 
-async function prove(context: SiteContext): Promise<void> {
+/** Every node asks for the address before the first one takes it: that is the second look. */
+async function isProven(context: SiteContext): Promise<boolean> {
   const address = vipOf(context)
   const tried = await tryOut(context, address)
-  if (tried.kind === 'nobody') {
-    context.warn(`It was not proven that ${address} works: no node can try it out. ${tried.reason}`.trim())
-    return
-  }
-  conclude(context, tried.report, tried.absent)
+  if (tried.kind === 'tried') return isWorking(context, tried.report, tried.absent)
+  context.warn(`It was not proven that ${address} works: no node can try it out. ${tried.reason}`.trim())
+  return false
 }
 
 /** What came of trying the address out; `nobody`: no node can take it. */
@@ -131,7 +137,7 @@ export async function tryOut(context: SiteContext, address: string): Promise<Tri
     address,
     nodes,
     ...(services.workstation.kind === 'here' ? { workstation: services.workstation.reach } : {}),
-    clock,
+    clock: withRealDeadlines(clock),
     signal,
     change: (node, key, what, act) => changeOn(context, node, key, what, act),
     onProgress: (detail, fraction) => {
@@ -140,6 +146,19 @@ export async function tryOut(context: SiteContext, address: string): Promise<Tri
   })
   services.isVipRaised = report.removed !== 'confirmed'
   return { kind: 'tried', report, absent }
+}
+
+/**
+ * Waits pass in the run's time, deadlines in real time: what a single network operation takes, it takes on the practice lab
+ * as well, whatever its time scale.
+ */
+function withRealDeadlines(clock: Clock): Clock {
+  const startedAt = clock.now()
+  const wallStartedAt = Date.now()
+  return {
+    now: () => startedAt + (Date.now() - wallStartedAt),
+    sleep: (milliseconds, signal) => clock.sleep(milliseconds, signal),
+  }
 }
 
 async function changeOn<T>(
@@ -159,25 +178,27 @@ async function changeOn<T>(
   return result.value
 }
 
-function conclude(context: SiteContext, report: ProofReport, absent: readonly AbsentPlace[]): void {
+/** @throws AppError `VIP_IN_USE`, `VIP_NOT_REACHABLE` */
+function isWorking(context: SiteContext, report: ProofReport, absent: readonly AbsentPlace[]): boolean {
   const { address, outcome, reason, warnings } = report
   for (const warning of warnings) context.warn(warning)
   const notTried = absent.length === 0 ? '' : ` Not tried from: ${listOf(absent)}`
   switch (outcome) {
     case 'works':
       context.evidence(`${address} works`, `${reason} ${describe(report)}${notTried}`)
-      return
+      return true
     case 'conflict':
       throw vipInUse(context, address, `${reason} ${describe(report)}`.trim())
     case 'inconclusive':
       context.warn(`It was not proven that ${address} works: ${reason}${notTried}`)
-      return
+      return false
     case 'unreachable':
       if (!isForWorkstationOnly(report)) throw notReachable(report)
       context.warn(
         `The nodes reach ${address}, this workstation does not: ${reason} ` +
           'The system console will be at that address: open the way to it.',
       )
+      return true
   }
 }
 

@@ -5,7 +5,7 @@ import type { AddressRange } from '../network/discovery/address-range.ts'
 import type { FindProgress } from '../network/discovery/find-free-addresses.ts'
 import { reservedAddresses } from './reserved-addresses.ts'
 import type { SiteContext } from './site.ts'
-import { openLookout, type AbsentPlace } from './vip-vantages.ts'
+import { nodesToLookFrom, openLookout, type AbsentPlace } from './vip-vantages.ts'
 
 /** What is held of one address, and why. */
 export type VipJudgement =
@@ -21,7 +21,12 @@ export type VipJudgement =
   | { readonly kind: 'unasked'; readonly reason: string }
 
 /** Asks for one address, by everything that can: takes about ten seconds. */
-export async function judgeVip(context: SiteContext, address: string): Promise<VipJudgement> {
+export async function judgeVip(
+  context: SiteContext,
+  address: string,
+  /** From how many nodes, besides the workstation. */
+  nodes = nodesToLookFrom,
+): Promise<VipJudgement> {
   const number = parseAddress(address)
   if (number === undefined) throw new TypeError(`${address} is no IPv4 address.`)
   const reserved = reservedAddresses(context.services.plan)
@@ -31,6 +36,7 @@ export async function judgeVip(context: SiteContext, address: string): Promise<V
     range: { text: address, first: number, last: number, network: undefined },
     reserved,
     count: 1,
+    nodes,
     says: () => `Asking whether anybody has ${address}`,
   })
   if (look.kind === 'nobody') return { kind: 'unasked', reason: look.reason }
@@ -67,6 +73,7 @@ export async function searchVip(context: SiteContext): Promise<FoundVip> {
     range: parseAddressRange(plan.site.network),
     reserved: reservedAddresses(plan),
     count: 1,
+    nodes: nodesToLookFrom,
     says: ({ stage, asked, of, used, free }) =>
       stage === 'sweep'
         ? `Asking ${of} addresses: ${asked} asked, ${used} used, ${free} free so far`
@@ -82,6 +89,7 @@ interface LookOptions {
   readonly range: AddressRange
   readonly reserved: ReadonlyMap<string, string>
   readonly count: number
+  readonly nodes: number
   readonly says: (progress: FindProgress) => string
 }
 
@@ -99,9 +107,10 @@ async function lookOrSayWhyNot(context: SiteContext, options: LookOptions): Prom
   }
 }
 
-async function lookAt(context: SiteContext, { range, reserved, count, says }: LookOptions): Promise<Look> {
+async function lookAt(context: SiteContext, options: LookOptions): Promise<Look> {
+  const { range, reserved, count, says } = options
   const { clock, signal } = context
-  const { vantages, absent } = await openLookout(context)
+  const { vantages, absent } = await openLookout(context, options.nodes)
   if (vantages.length === 0) return { kind: 'nobody', reason: listAbsent(absent) }
   // Loaded only by those who look: parsers of a dozen programs hang on it.
   const { findFreeAddresses } = await import('../network/discovery/find-free-addresses.ts')

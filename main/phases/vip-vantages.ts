@@ -3,6 +3,7 @@ import type { PlanNode } from '../../shared/plan/index.ts'
 import { controlPlaneHosts } from '../appliance/cluster-configuration.ts'
 import type { Vantage } from '../network/discovery/vantage.ts'
 import type { ProgramRunner } from '../network/programs/program-runner.ts'
+import { briefly } from './brief-vantage.ts'
 import type { Site, SiteContext } from './site.ts'
 
 /** A node on which programs can be run. */
@@ -23,46 +24,45 @@ export interface Lookout {
   readonly absent: readonly AbsentPlace[]
 }
 
-/** Nodes that are looked from: one more would cost time and hear the same. */
+/** Nodes that an address is looked at from: one more would cost time and hear the same. */
 export const nodesToLookFrom = 3
 
 /**
- * The workstation and some nodes, as far as they can be used at all. Whether they are attached to the right network is
+ * The workstation and at most `most` nodes, as far as they can be used at all. Whether they are attached to the right network is
  * found out by whoever looks.
  *
  * @throws a transient AppError when nothing can be used, and a node may only be away for a moment.
  */
-export async function openLookout(context: SiteContext): Promise<Lookout> {
+export async function openLookout(context: SiteContext, most: number): Promise<Lookout> {
   const { services, clock, signal } = context
-  const vantages: Vantage[] = []
+  const places: Vantage[] = []
   const absent: AbsentPlace[] = []
-  if (services.workstation.kind === 'here') vantages.push(await services.workstation.vantage())
+  if (services.workstation.kind === 'here') places.push(await services.workstation.vantage())
   else absent.push({ name: 'workstation', reason: services.workstation.reason })
-  const nodes = await openRunners(context, nodesToLookFrom)
+  const nodes = await openRunners(context, most)
   absent.push(...nodes.absent)
   if (nodes.open.length > 0) {
     const { createNodeVantage } = await import('../network/discovery/node-vantage.ts')
-    vantages.push(
-      ...nodes.open.map(({ node, runner }) => createNodeVantage({ name: node.name, runner, clock })),
-    )
+    for (const { node, runner } of nodes.open) {
+      places.push(briefly(createNodeVantage({ name: node.name, runner, clock })))
+    }
   }
-  const readable: Vantage[] = []
-  for (const vantage of vantages) {
-    const failure = await factsFailure(vantage, signal)
-    if (failure === undefined) readable.push(vantage)
-    else absent.push({ name: vantage.name, reason: failure })
+  const vantages: Vantage[] = []
+  for (const result of await Promise.all(places.map((vantage) => withKnownFacts(vantage, signal)))) {
+    if ('reason' in result) absent.push(result)
+    else vantages.push(result)
   }
-  return { vantages: readable, absent }
+  return { vantages, absent }
 }
 
 /** A place that cannot even tell its own interfaces is no reason not to look from the others. */
-async function factsFailure(vantage: Vantage, signal: AbortSignal): Promise<string | undefined> {
+async function withKnownFacts(vantage: Vantage, signal: AbortSignal): Promise<Vantage | AbsentPlace> {
   try {
-    await vantage.facts(signal)
-    return undefined
+    const facts = await vantage.facts(signal)
+    return { ...vantage, facts: () => Promise.resolve(facts) }
   } catch (error) {
-    if (error instanceof AppError && error.code === 'VANTAGE_UNREADABLE') return error.message
-    throw error
+    if (!(error instanceof AppError) || error.isTransient) throw error
+    return { name: vantage.name, reason: error.message }
   }
 }
 

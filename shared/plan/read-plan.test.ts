@@ -39,6 +39,12 @@ describe('a plan that is in order', () => {
     expect(result.ok).toBe(true)
   })
 
+  it('may leave the VIP to a search', () => {
+    const result = readPlan(edit(['vip: 10.10.200.100', 'vip: auto']), 'plan.yaml')
+    expect(result.ok ? [] : result.problems).toEqual([])
+    expect(result.warnings).toEqual([])
+  })
+
   it('tells which values the text gives and which are defaults', () => {
     const result = readPlan(BASE, 'plan.yaml')
     if (!result.ok) throw new Error('the plan was refused')
@@ -202,7 +208,24 @@ describe('rules between fields', () => {
     ],
     ['the network address as a node', [['10.10.200.12', '10.10.200.0']], 'net.ip-usable', 'nodes[1].address'],
     ['a VIP elsewhere', [['vip: 10.10.200.100', 'vip: 10.9.200.100']], 'vip.in-subnet', 'site.vip'],
-    ['vip: auto', [['vip: 10.10.200.100', 'vip: auto']], 'vip.auto-unavailable', 'site.vip'],
+    [
+      'a network that is too large to look through',
+      [
+        ['vip: 10.10.200.100', 'vip: auto'],
+        ['network: 10.10.200.0/24', 'network: 10.8.0.0/13'],
+      ],
+      'vip.auto-range',
+      'site.vip',
+    ],
+    [
+      'an internal registry at an address that cannot be known',
+      [
+        ['vip: 10.10.200.100', 'vip: auto'],
+        ['inCluster: true', 'inCluster: true\n    endpoint: 10.10.200.100'],
+      ],
+      'reg.endpoint',
+      'cluster.registry.endpoint',
+    ],
     ['a node elsewhere', [['10.10.200.12', '10.10.201.12']], 'net.same-subnet', 'nodes[1].address'],
     [
       'a gateway elsewhere',

@@ -222,14 +222,16 @@ export function checkAddressesDistinct({ plan }: RuleContext): Finding[] {
   return [...own, ...withInfrastructure]
 }
 
-export function checkVip({ plan }: RuleContext): Finding[] {
-  if (plan.site?.vip !== 'auto') return []
+/** An address can be looked for in what one look covers only. */
+export function checkVip(context: RuleContext): Finding[] {
+  const network = siteNetwork(context)
+  if (context.plan.site?.vip !== 'auto' || network === undefined || network.prefix >= 16) return []
   return [
     error(
-      'vip.auto-unavailable',
+      'vip.auto-range',
       ['site', 'vip'],
-      'vip: auto cannot be used: address discovery is not part of this release yet.',
-      'Write a free address of the node network that no DHCP server hands out, for example 10.10.200.100.',
+      `vip: auto looks through networks of /16 and smaller; site.network ${formatNetwork(network)} is larger.`,
+      'Write the real network of the nodes, or a free address as vip.',
     ),
   ]
 }

@@ -1,3 +1,4 @@
+import { parseAddress } from '../ipv4.ts'
 import { VARIANT_FACTS } from '../variants.ts'
 import { error, warning, type Finding, type RuleContext } from './rule.ts'
 
@@ -22,7 +23,16 @@ function checkInternal({ plan, isGiven }: RuleContext): Finding[] {
       ),
     )
   }
-  if (registry.endpoint !== undefined && registry.endpoint !== plan.site?.vip) {
+  if (plan.site?.vip === 'auto' && parseAddress(registry.endpoint ?? '') !== undefined) {
+    findings.push(
+      error(
+        'reg.endpoint',
+        [...PATH, 'endpoint'],
+        'The internal registry answers on the VIP, and with vip: auto nobody knows that address beforehand.',
+        'Remove "endpoint", write a free address as site.vip, or write inCluster: false for an external registry.',
+      ),
+    )
+  } else if (registry.endpoint !== undefined && registry.endpoint !== plan.site?.vip) {
     findings.push(
       warning(
         'reg.endpoint',

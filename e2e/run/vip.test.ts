@@ -1,0 +1,287 @@
+import { X509Certificate } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { openIdentityStore } from '../../main/storage/index.ts'
+import type { CheckResult } from '../../shared/checks/index.ts'
+import type { RunEvent } from '../../shared/events/index.ts'
+import {
+  expectDone,
+  expectFailure,
+  expectInstalledOnce,
+  leaseFileOf,
+  readEvents,
+  threeNodes,
+  withSite,
+  type PlanInput,
+  type TestSite,
+} from './harness.ts'
+import { nameOf, type KillMoment } from './kill-moment.ts'
+
+/** Milliseconds; most of it is waiting for a place, see withSite. */
+const timeout = 400_000
+/** Slower than usual: an address of a proof lives for 30 simulated seconds, while SSH takes its real time. */
+const timeScale = 20
+
+/** Everybody but one answers for the addresses that the plan leaves, some of them by ARP only. */
+const free = '10.10.200.9'
+const extraHosts = [6, 7, 8, 10, 11, 12, 13, 14].map((last) => ({
+  address: `10.10.200.${String(last)}`,
+  mac: `52:54:00:00:00:${String(last).padStart(2, '0')}`,
+  kind: last % 2 === 0 ? ('drops' as const) : ('answers' as const),
+}))
+
+function smallNetwork(vip: string, more: Partial<PlanInput['site']> = {}): PlanInput {
+  const plan = threeNodes()
+  return {
+    ...plan,
+    site: {
+      name: 'rig',
+      network: '10.10.200.0/28',
+      gateway: '10.10.200.1',
+      vip,
+      // Nobody answers there; the plan gives it to somebody all the same.
+      ntp: ['10.10.200.5'],
+      ...more,
+    },
+    appliance: { variant: 'A' },
+    nodes: plan.nodes.map((node, index) => ({ ...node, address: `10.10.200.${String(2 + index)}` })),
+  }
+}
+
+const onCrowdedNetwork = { timeScale, scenario: { extraHosts } }
+
+/** Whether one of the nodes answers at the address. */
+async function isRaised(site: TestSite, address: string): Promise<boolean> {
+  try {
+    const socket = await site.lab.dialler.dial({ host: address, port: 22 }, { timeoutMilliseconds: 5000 })
+    socket.destroy()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Looks, at the moment when the cluster is asked for, whether a node still has the address. */
+function watchRequest(site: TestSite, address: string): { readonly raised: Promise<boolean>[] } {
+  const raised: Promise<boolean>[] = []
+  site.onExchange = ({ method, path }) => {
+    if (method === 'POST' && path === '/v1/edge-mgmt/cluster') raised.push(isRaised(site, address))
+  }
+  return { raised }
+}
+
+function chosenIn(events: readonly RunEvent[]): string[] {
+  return events.flatMap((event) => (event.type === 'vip-chosen' ? [event.address] : []))
+}
+
+function evidenceIn(events: readonly RunEvent[], phase: string): string[] {
+  return events.flatMap((event) =>
+    event.type === 'evidence' && event.phase === phase ? [`${event.statement}: ${event.seen}`] : [],
+  )
+}
+
+describe.concurrent('vip: auto', { timeout }, () => {
+  test('becomes the one free address, which is proven, and is used everywhere', () => {
+    const proxy = { http: 'http://10.10.200.5:3128' }
+    const plan = smallNetwork('auto', { proxy })
+    return withSite({ ...onCrowdedNetwork, plan }, async (site) => {
+      const { raised } = watchRequest(site, free)
+      const events = await expectDone(site.run())
+      await expectInstalledOnce(site, plan, free)
+      expect(chosenIn(events)).toEqual([free])
+      expect(await Promise.all(raised)).toEqual([false])
+      expect(events.at(-1)).toMatchObject({ consoleUrl: `https://${free}/system` })
+      expect(evidenceIn(events, 'find-vip')[0]).toMatch(
+        /^Nobody answers for 10\.10\.200\.9: No answer to \d+ ARP/,
+      )
+      expect(evidenceIn(events, 'prove-vip')[0]).toMatch(
+        /^10\.10\.200\.9 works: .*the hand-over took \d+ ms.*n2 → n1: .*n1 → n2: /,
+      )
+      expect(evidenceIn(events, 'deploy-cluster')[0]).toMatch(/^Nobody answers for 10\.10\.200\.9/)
+      for (const { configurations } of site.lab.snapshot().nodes)
+        expect(configurations.noProxy.split(',')).toContain(free)
+
+      const body = JSON.stringify(
+        site.exchanges.find(({ method, path }) => method === 'POST' && path === '/v1/edge-mgmt/cluster')
+          ?.requestBody,
+      )
+      expect(body).toContain(`"host":"${free}"`)
+      expect(body).not.toContain('"auto"')
+      const names = [...body.matchAll(/"(LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS[^"]+)"/g)].map(
+        ([, pem = '']) => new X509Certificate(Buffer.from(pem, 'base64')).subjectAltName,
+      )
+      expect(names).toContain(`IP Address:${free}`)
+
+      // A later run takes the address from the cluster; nobody looks for one, although it is used now.
+      const again = await expectDone(site.run())
+      expect(chosenIn(again)).toEqual([free])
+      expect(again.filter((event) => event.type === 'change-started')).toEqual([])
+      expect(evidenceIn(again, 'prove-vip')[0]).toContain('not tried out any more')
+
+      const store = () => openIdentityStore(join(site.stateFolder, 'practice', 'rig', 'identities.json'))
+      expect((await store()).get('tls', { host: free, port: 443 })).toBeDefined()
+      const planFile = join(site.folder, 'plan.yaml')
+      const { exitCode } = await site.landfall('identity', 'forget', planFile, 'console', '--practice').ended
+      expect(exitCode).toBe(0)
+      expect((await store()).get('tls', { host: free, port: 443 })).toBeUndefined()
+    })
+  })
+
+  test('is refused when nothing is free, before anything is altered', () => {
+    const plan = smallNetwork('auto')
+    const all = [...extraHosts, { address: free, mac: '52:54:00:00:00:99' }]
+    return withSite({ timeScale, plan, scenario: { extraHosts: all } }, async (site) => {
+      await expectFailure(site.run(), { code: 'NO_FREE_ADDRESS', phase: 'find-vip', says: [/14 of 14/] })
+      expect(changesIn(site)).toEqual([])
+    })
+  })
+
+  test('is looked for in a dry run as well, which lists what it would raise, and raises nothing', () => {
+    const plan = smallNetwork('auto')
+    return withSite({ ...onCrowdedNetwork, plan }, async (site) => {
+      await waitUntilReady(site)
+      const events = await expectDone(site.run('--dry-run'))
+      expect(chosenIn(events)).toEqual([free])
+      const planned = events.flatMap((event) =>
+        event.type === 'change-planned' && event.phase === 'prove-vip' ? [event.what] : [],
+      )
+      expect(planned).toEqual([
+        expect.stringContaining(`raise ${free} on n1 for at most 30 s`),
+        expect.stringContaining(`raise ${free} on n2 for at most 30 s`),
+      ])
+      expect(changesIn(site)).toEqual([])
+      expect(await isRaised(site, free)).toBe(false)
+    })
+  })
+})
+
+async function waitUntilReady(site: TestSite): Promise<void> {
+  await expect
+    .poll(() => site.lab.snapshot().nodes.every(({ stage }) => stage === 'ready'), { timeout: 30_000 })
+    .toBe(true)
+}
+
+/** Requests that may have altered something: everything but reading and logging in. */
+function changesIn(site: TestSite): string[] {
+  return site.exchanges
+    .filter(({ method, path }) => method !== 'GET' && !/\/(sys)?login$|\/validate$/.test(path))
+    .map(({ method, path }) => `${method} ${path}`)
+}
+
+describe.concurrent('an address of the plan', { timeout }, () => {
+  test('that a silent machine has stops the run before anything is altered: who, and from where it was heard', () => {
+    const plan = smallNetwork('10.10.200.8')
+    return withSite({ ...onCrowdedNetwork, plan }, async (site) => {
+      await expectFailure(site.run(), {
+        code: 'VIP_IN_USE',
+        phase: 'find-vip',
+        says: [/52:54:00:00:00:08/, /n1 heard/],
+      })
+      expect(changesIn(site)).toEqual([])
+      // The way out that the error names.
+      await site.writePlan(smallNetwork('auto'))
+      const events = await expectDone(site.run('--resume'))
+      expect(chosenIn(events)).toEqual([free])
+      await expectInstalledOnce(site, smallNetwork('auto'), free)
+    })
+  })
+
+  test('on a single node is raised there, and not handed over', () => {
+    const three = smallNetwork(free)
+    const plan = { ...three, nodes: three.nodes.slice(0, 1), cluster: { ...three.cluster, mongoReplicas: 1 } }
+    return withSite({ ...onCrowdedNetwork, plan }, async (site) => {
+      const events = await expectDone(site.run())
+      await expectInstalledOnce(site, plan)
+      const told = events.flatMap((event) =>
+        event.type === 'warning' && event.phase === 'prove-vip' ? [event.text] : [],
+      )
+      // Nobody else is there to reach it: that is no proof, and not told as one.
+      expect(told.join(' ')).toMatch(/It was not proven that 10\.10\.200\.9 works/)
+    })
+  })
+})
+
+/** While the address is chosen, in the middle of the proof, and when the cluster is asked for. */
+const killMoments: readonly KillMoment[] = [
+  { event: { type: 'vip-chosen' } },
+  { event: { type: 'vip-chosen' }, how: 'torn' },
+  { event: { type: 'change-started', phase: 'prove-vip', key: 'hold-address n1' } },
+  { event: { type: 'progress', phase: 'prove-vip', detail: `Reaching ${free} on n1` } },
+  { event: { type: 'progress', phase: 'prove-vip', detail: `Reaching ${free} on n2` } },
+  { event: { type: 'change-started', phase: 'deploy-cluster' } },
+]
+
+describe.concurrent('killed, a run goes on with the same address and leaves none behind', { timeout }, () => {
+  for (const moment of killMoments) {
+    test(nameOf(moment), () => {
+      const plan = smallNetwork('auto')
+      return withSite({ ...onCrowdedNetwork, plan }, async (site) => {
+        const { signal, stderr } = await site.runUntilKilled(moment).ended
+        expect(signal, stderr).toBe('SIGKILL')
+        if (nameOf(moment).includes('Reaching')) {
+          // Else nothing would have been left behind that the next process has to take away.
+          expect(await isRaised(site, free)).toBe(true)
+        }
+        const { raised } = watchRequest(site, free)
+        await expectDone(site.run('--resume'))
+        await expectInstalledOnce(site, plan, free)
+        expect((await Promise.all(raised)).filter(Boolean)).toEqual([])
+        const events = await readEvents(site)
+        expect(chosenIn(events)).toEqual([free])
+        expect(existsSync(leaseFileOf(site, plan))).toBe(false)
+      })
+    })
+  }
+
+  test('stopped by the operator in the middle of the proof, it takes the address away first', () => {
+    const plan = smallNetwork('auto')
+    return withSite({ ...onCrowdedNetwork, plan }, async (site) => {
+      const run = site.run()
+      run.onEvent = (event) => {
+        if (event.type === 'progress' && event.detail.startsWith('Reaching')) run.kill('SIGINT')
+      }
+      const { exitCode } = await run.finished()
+      expect(exitCode).toBe(4)
+      expect(await isRaised(site, free)).toBe(false)
+      run.onEvent = () => undefined
+      await expectDone(site.run('--resume'))
+      await expectInstalledOnce(site, plan, free)
+    })
+  })
+})
+
+describe.concurrent('landfall check', { timeout }, () => {
+  async function checked(site: TestSite, ...options: string[]): Promise<CheckResult[]> {
+    const { stdout } = await site.landfall(
+      ...['check', join(site.folder, 'plan.yaml'), '--lab-at', join(site.folder, 'lab.json'), '--json'],
+      ...options,
+    ).ended
+    return (JSON.parse(stdout.join('')) as { results: CheckResult[] }).results
+  }
+
+  test('looks at the address, and tries it out only when that is asked for by name', () => {
+    const plan = smallNetwork('auto')
+    return withSite({ ...onCrowdedNetwork, plan }, async (site) => {
+      const results = (await checked(site)).filter(({ id }) => id.startsWith('vip.'))
+      expect(results.map(({ id, state, target }) => [id, state, target])).toEqual([
+        ['vip.free', 'pass', free],
+        ['vip.not-vrrp-mac', 'pass', free],
+        ['vip.proxy-arp', 'pass', free],
+        // Only a workstation on that network could ask for offers.
+        ['vip.not-in-dhcp-pool', 'could-not-run', free],
+        ['vip.subnet-room', 'fail', '10.10.200.0/28'],
+      ])
+      expect(await checked(site, '--only', 'vip.reachable')).toMatchObject([
+        { id: 'vip.reachable', state: 'pass', target: free },
+      ])
+      expect(await isRaised(site, free)).toBe(false)
+      await site.writePlan(smallNetwork('10.10.200.8'))
+      const used = await checked(site, '--only', 'vip.free', 'vip.reachable')
+      expect(used.map(({ id, state }) => [id, state])).toEqual([
+        ['vip.free', 'fail'],
+        ['vip.reachable', 'could-not-run'],
+      ])
+    })
+  })
+})
