@@ -116,7 +116,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     scheduler.catchUp()
     return decideConnection(host, port)
   }
-  const segment = new Segment(context, nodes, cluster)
+  const segment = new Segment(context, nodes, cluster, options.clock === undefined ? scale : 1)
   const services: ShellServices = {
     now: () => scheduler.now(),
     sudoNeedsPassword: scenario.ssh.sudoPassword,

@@ -1,9 +1,28 @@
 import type { Scheduler } from './scheduler.ts'
 
-/** Durations of Linux' neighbour table as it is delivered (arp(7)), in simulated milliseconds. */
-const requestInterval = 1000
+/** Requests for an address that nobody answers (`mcast_solicit`, arp(7)). */
 const requests = 3
-const reachableFor = 30_000
+
+/** In simulated milliseconds. */
+export interface NeighbourDurations {
+  /** From one ARP request to the next. */
+  requestInterval: number
+  /** How long a neighbour that answered is known. */
+  reachable: number
+}
+
+/**
+ * As Linux delivers it: a second, and 30 s. Whoever looks at the table does so over a real connection, which takes real
+ * milliseconds: on a fast clock nobody would ever see that an address is being asked for, or that it has answered. So both
+ * take at least some real time; the requests are at most 6 s apart.
+ */
+export function neighbourDurations(timeScale: number): NeighbourDurations {
+  return {
+    requestInterval: Math.min(6000, Math.max(1000, 50 * timeScale)),
+    reachable: Math.max(30_000, 600 * timeScale),
+  }
+}
+
 /** Requests to a known neighbour count first (`ucast_solicit`); iproute2 shows the sum. */
 const countedBefore = 3
 
@@ -30,19 +49,21 @@ interface Entry {
 /**
  * The neighbour table of one node, by the rules of Linux: the first packet for an address makes three ARP requests, one
  * each second; then it is known, or has failed. A known one is asked for again after 30 s; until then packets go to
- * the machine that had it, unless the new owner announces itself.
+ * the machine that had it, unless the new owner announces itself. Its durations: see `neighbourDurations`.
  *
  * Simplified: a stale entry asks at once when it is used, without the delay in which Linux still trusts it, and nothing
  * is ever thrown away.
  */
 export class NeighbourCache {
   readonly #scheduler: Scheduler
+  readonly #durations: NeighbourDurations
   readonly #ask: (address: string) => string | null
   readonly #entries = new Map<string, Entry>()
 
   /** `ask`: the MAC of whoever answers a request at this moment. */
-  constructor(scheduler: Scheduler, ask: (address: string) => string | null) {
+  constructor(scheduler: Scheduler, durations: NeighbourDurations, ask: (address: string) => string | null) {
     this.#scheduler = scheduler
+    this.#durations = durations
     this.#ask = ask
   }
 
@@ -66,7 +87,7 @@ export class NeighbourCache {
     entry.mac = mac
     entry.phase = 'known'
     // Not confirmed: the next packet asks.
-    entry.confirmedAt = this.#scheduler.now() - reachableFor
+    entry.confirmedAt = this.#scheduler.now() - this.#durations.reachable
   }
 
   list(): CachedNeighbour[] {
@@ -93,7 +114,7 @@ export class NeighbourCache {
   }
 
   #isFresh(entry: Entry): boolean {
-    return this.#scheduler.now() - entry.confirmedAt < reachableFor
+    return this.#scheduler.now() - entry.confirmedAt < this.#durations.reachable
   }
 
   #request(address: string, entry: Entry): void {
@@ -105,7 +126,7 @@ export class NeighbourCache {
       entry.confirmedAt = this.#scheduler.now()
       return
     }
-    this.#scheduler.after(requestInterval, () => {
+    this.#scheduler.after(this.#durations.requestInterval, () => {
       if (entry.phase !== 'asking') return
       if (entry.asked < requests) this.#request(address, entry)
       else entry.phase = 'failed'

@@ -1,7 +1,7 @@
 import type { Cluster } from './cluster.ts'
 import type { LabContext } from './context.ts'
 import { firstHostOf, isInNetwork, stableHash } from './hardware.ts'
-import { NeighbourCache } from './neighbour-cache.ts'
+import { NeighbourCache, neighbourDurations, type NeighbourDurations } from './neighbour-cache.ts'
 import type { LabNode } from './node.ts'
 
 /** Somebody who answers ARP requests for an address. */
@@ -19,10 +19,13 @@ export class Segment {
   readonly #context: LabContext
   readonly #nodes: readonly LabNode[]
   readonly #cluster: Cluster
+  readonly #durations: NeighbourDurations
   readonly #caches = new Map<LabNode, { boots: number; cache: NeighbourCache }>()
 
-  constructor(context: LabContext, nodes: readonly LabNode[], cluster: Cluster) {
+  /** `timeScale`: how many times as fast as real the lab lives. */
+  constructor(context: LabContext, nodes: readonly LabNode[], cluster: Cluster, timeScale: number) {
     this.#context = context
+    this.#durations = neighbourDurations(timeScale)
     this.#nodes = nodes
     this.#cluster = cluster
   }
@@ -81,9 +84,11 @@ export class Segment {
   neighboursOf(node: LabNode): NeighbourCache {
     const known = this.#caches.get(node)
     if (known?.boots === node.boots) return known.cache
-    const cache = new NeighbourCache(this.#context.scheduler, (address) => {
-      return this.ownersOf(address, node)[0]?.mac ?? null
-    })
+    const cache = new NeighbourCache(
+      this.#context.scheduler,
+      this.#durations,
+      (address) => this.ownersOf(address, node)[0]?.mac ?? null,
+    )
     this.#caches.set(node, { boots: node.boots, cache })
     return cache
   }
