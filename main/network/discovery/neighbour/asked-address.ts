@@ -30,6 +30,8 @@ const repeatAfter = 1070
 const systemRequests = 3
 /** By then the system has given up on every request, also where the table does not show it (measured: 3.05–3.3 s). */
 const givenUpAfter = 3500
+/** So long an entry must be there after a request for an answer to find it; a host that is there answers within 0.1 s. */
+const hearingTime = 400
 /** The system answers a second time within a second only by what it knows already (BSD: one request a second). */
 const betweenDatagrams = 1050
 
@@ -49,6 +51,8 @@ interface Round {
   requests: number
   /** The system's count when the entry was first seen in this round. */
   countAtFirst: number | undefined
+  /** When the system was last seen asking. */
+  seenAt: number
   /** The system was seen to have stopped asking. */
   isOver: boolean
 }
@@ -71,6 +75,7 @@ export class AskedAddress {
   #misses = 0
   #isRemembered = false
   #isDue = true
+  #wasThrownOut = false
   /** An entry that has failed is thrown out whenever the system needs the room. */
   #lastShown = ''
 
@@ -108,6 +113,11 @@ export class AskedAddress {
     return this.#isRemembered
   }
 
+  /** Its entry was in the table, but not long enough. */
+  get wasThrownOut(): boolean {
+    return this.#wasThrownOut
+  }
+
   /** Error code of the last datagram. */
   get sendError(): string | undefined {
     return this.#round?.error
@@ -136,7 +146,7 @@ export class AskedAddress {
   /** A datagram has been handed over, or could not be. */
   handleSent(at: number, error: string | undefined): void {
     this.#earlierRequests += this.#round?.requests ?? 0
-    this.#round = { at, error, requests: 0, countAtFirst: undefined, isOver: false }
+    this.#round = { at, error, requests: 0, countAtFirst: undefined, seenAt: at, isOver: false }
     this.#firstSentAt ??= at
     this.#rounds += 1
     this.#isDue = false
@@ -158,6 +168,7 @@ export class AskedAddress {
     if (round === undefined) return { kind: 'wait' }
     const next = this.#next(round, entry, readAt, traits, patience)
     if (next.kind === 'not-asked') this.#misses += 1
+    if (next.kind === 'ask') this.#misses = 0
     if (next.kind === 'ask' || next.kind === 'not-asked') this.#isDue = true
     return next
   }
@@ -176,6 +187,8 @@ export class AskedAddress {
     if (entry !== undefined && this.#isRemembered) return { kind: 'remembered', entry }
     if (entry?.state === 'reachable') return { kind: 'answered', entry }
     if (this.#isDue) return { kind: 'wait' }
+    if (entry === undefined && traits.listsUnanswered && !round.isOver) this.#discountUnheard(round)
+    if (entry?.state === 'asking') round.seenAt = readAt
     if (traits.listsUnanswered) round.isOver = entry?.state !== 'asking'
     // The count of an entry that was not seen asking in this round may be that of another time.
     if (entry?.state === 'asking' || (entry?.state === 'failed' && round.requests > 0))
@@ -189,7 +202,14 @@ export class AskedAddress {
     // The system has given up, or the entry was thrown out: either way nobody asks any more.
     return round.requests > 0 || wasRemembered
       ? { kind: 'ask' }
-      : { kind: 'not-asked', hasEntry: entry !== undefined }
+      : { kind: 'not-asked', hasEntry: entry !== undefined || this.#wasThrownOut }
+  }
+
+  /** The entry was thrown out while the system asked: an answer to its last request may have found no entry. */
+  #discountUnheard(round: Round): void {
+    if (round.requests === 0 || round.seenAt - this.#lastRequestAt >= hearingTime) return
+    round.requests -= 1
+    this.#wasThrownOut = true
   }
 
   #nextUnseen(round: Round, readAt: number): Next {
@@ -217,7 +237,6 @@ export class AskedAddress {
     if (this.requests === before) return
     if (before === 0) this.#firstRequestAt = round.at
     this.#lastRequestAt = readAt
-    this.#misses = 0
     if (this.requests >= 3) this.#thirdRequestAt ??= readAt
   }
 }

@@ -1,6 +1,7 @@
+import { performance } from 'node:perf_hooks'
 import type { Clock } from '../../../engine/clock.ts'
 
-/** What a turn of the processor or a slow reading may add beyond what was slept, in milliseconds. */
+/** What a step between two sleeps may add when no monotonic time confirms it, in milliseconds. */
 const longestStep = 500
 const longestOversleep = 100
 
@@ -15,13 +16,17 @@ export interface Stopwatch {
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>
 }
 
-export function createStopwatch(clock: Clock): Stopwatch {
+/** @param monotonic real milliseconds that never jump; they confirm steps that are long because something was slow */
+export function createStopwatch(clock: Clock, monotonic: () => number = () => performance.now()): Stopwatch {
   let elapsed = 0
   let last = clock.now()
+  let lastMonotonic = monotonic()
   const add = (least: number, most: number) => {
     const now = clock.now()
-    elapsed += Math.min(most, Math.max(least, now - last))
+    const nowMonotonic = monotonic()
+    elapsed += Math.min(Math.max(most, nowMonotonic - lastMonotonic), Math.max(least, now - last))
     last = now
+    lastMonotonic = nowMonotonic
   }
   return {
     elapsed: () => {

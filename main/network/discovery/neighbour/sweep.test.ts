@@ -317,7 +317,11 @@ describe('a neighbour table', () => {
   it('that is full is no silence: everything is unclear, with a warning what to do', async () => {
     const world = createWorld({ capacity: 100 })
     world.kernel.occupy(100)
-    const { observations, warnings, took } = await world.sweep(addressList(254))
+    let isSwept = false
+    const { observations, warnings, took } = await world.sweep(addressList(254), {
+      onSwept: () => (isSwept = true),
+    })
+    expect(isSwept).toBe(false)
     expect(answersOf(observations, 'unclear')).toHaveLength(254)
     expect(observations[0]).toMatchObject({
       probes: 0,
@@ -363,20 +367,57 @@ describe('a neighbour table', () => {
     expect(answersOf(observations, 'silent')).toHaveLength(600)
   })
 
-  it('that is cleared all the time leaves the addresses unclear', async () => {
+  it('in which others ask without end leaves us a share', async () => {
     const world = createWorld()
+    const { observations, took } = await world.sweep(addressList(254), {
+      readTable: async (signal) => {
+        const table = await world.kernel.readTable(signal)
+        if (table.kind !== 'read') return table
+        const others = Array.from({ length: 700 }, (_, index) => ({
+          address: addressAt(5000 + index),
+          interface: undefined,
+          mac: undefined,
+          state: 'asking' as const,
+          shown: 'INCOMPLETE',
+        }))
+        return { ...table, entries: [...table.entries, ...others] }
+      },
+    })
+    expect(answersOf(observations, 'silent')).toHaveLength(254)
+    expect(took).toBeLessThan(15_000)
+  })
+
+  it('that somebody clears all the time leaves no time to answer: nothing is silence', async () => {
+    const world = createWorld({ hosts: new Map([[addressAt(0), { mac: macAt(0), answers: () => 300 }]]) })
     const { observations, warnings } = await world.sweep(addressList(3), {
       readTable: async (signal) => {
         const table = await world.kernel.readTable(signal)
         world.kernel.flush()
         return table
       },
-      requests: 5,
     })
-    // Every datagram is a question then: these are counted, and five of them are enough.
-    expect(answersOf(observations, 'silent').every(({ probes }) => probes >= 5)).toBe(true)
-    expect(observations).toHaveLength(3)
-    expect(warnings.length).toBeLessThanOrEqual(1)
+    expect(answersOf(observations, 'unclear')).toHaveLength(3)
+    expect(observations[0]).toMatchObject({ detail: 'certainly asked 0 times only' })
+    expect(warnings).toEqual([
+      'workstation stopped asking for 3 addresses on eth0 before they could be called silent: other programs may be clearing its neighbour table. Search again, or search a smaller range.',
+    ])
+  })
+
+  it('that is cleared once costs no more than another question', async () => {
+    const world = createWorld()
+    const started = world.clock.now()
+    let isCleared = false
+    const { observations, took } = await world.sweep(addressList(20), {
+      readTable: (signal) => {
+        if (!isCleared && world.clock.now() - started > 1500) {
+          world.kernel.flush()
+          isCleared = true
+        }
+        return world.kernel.readTable(signal)
+      },
+    })
+    expect(answersOf(observations, 'silent')).toHaveLength(20)
+    expect(took).toBeLessThan(7000)
   })
 
   it('that cannot be read says nothing about anybody', async () => {
@@ -569,7 +610,7 @@ describe('where the table shows less', () => {
 
   it('Get-NetNeighbor, a reading takes a second and a half', async () => {
     const world = createWorld({ hosts, source: 'get-netneighbor' })
-    const { observations } = await world.sweep(addressList(40), {
+    const { observations, took } = await world.sweep(addressList(40), {
       readTable: async (signal) => {
         const table = await world.kernel.readTable(signal)
         await world.clock.sleep(1500, signal)
@@ -580,6 +621,8 @@ describe('where the table shows less', () => {
     expect(answersOf(observations, 'silent')).toHaveLength(38)
     for (const { address, probes } of answersOf(observations, 'silent'))
       expect(probes).toBeLessThanOrEqual(world.kernel.requestsFor(address).length)
+    // Simulated: no monotonic time confirms how long a reading took, so less of it counts.
+    expect(took).toBeLessThan(30_000)
   })
 })
 
@@ -681,7 +724,10 @@ const answersArbitrary = fc.array(fc.option(fc.integer({ min: 0, max: 300 }), { 
 
 const worldArbitrary = fc.record({
   count: fc.integer({ min: 20, max: 120 }),
-  hosts: fc.array(fc.record({ index: fc.nat(119), answers: answersArbitrary }), { maxLength: 60 }),
+  hosts: fc.array(fc.record({ index: fc.nat(119), answers: answersArbitrary }), {
+    minLength: 10,
+    maxLength: 60,
+  }),
   capacity: fc.oneof(fc.integer({ min: 1, max: 150 }), fc.constant(1024)),
   window: fc.oneof(fc.integer({ min: 1, max: 200 }), fc.constant(512)),
   late: fc.array(fc.integer({ min: 0, max: 64 }), { minLength: 1, maxLength: 7 }),
@@ -735,19 +781,17 @@ describe('in any world', () => {
             silent += 1
             expect(requests.length).toBeGreaterThanOrEqual(5)
             expect(Date.parse(at) - (requests[0] ?? Infinity)).toBeGreaterThanOrEqual(4500)
-            const wasThrownOut = flushEvery > 0 && address.endsWith('1')
             const heard = requests
               .slice(0, 5)
               .some((_, index) => hostMap.get(address)?.answers(index + 1) !== undefined)
-            // An answer that meets no entry is lost in the kernel; nobody can see it.
-            if (!wasThrownOut) expect(heard).toBe(false)
+            expect(heard).toBe(false)
           }
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 100 },
     )
     // The worlds were worth looking at.
     expect(silent).toBeGreaterThan(1000)
-    expect(answered).toBeGreaterThan(300)
+    expect(answered).toBeGreaterThan(200)
   }, 60_000)
 })

@@ -31,7 +31,7 @@ export interface SweepOptions {
   /** Once: every address that can be asked has been asked three times, and had time to answer. */
   readonly onSwept?: () => void
   readonly onProgress?: (done: number, of: number) => void
-  /** How many unanswered questions the neighbour table may hold at a time. Default 512, half of what Linux allows. */
+  /** How many unanswered questions the neighbour table may hold at a time, at least 8. Default 512, half of Linux's room. */
   readonly window?: number
   /**
    * How often a silent address was asked at least. 5, over 4.5 s: also finds a host that answers one request in five.
@@ -48,10 +48,10 @@ const patienceOf: Readonly<Record<3 | 5, Patience>> = {
 const defaultWindow = 512
 /** Of the window, whatever others ask. */
 const ownShare = 0.25
-/** Between the beginnings of two readings of the table, milliseconds. */
-const readingEvery = { atLeast: 60, atMost: 250 }
-/** A reading of so many milliseconds is followed by five times as much time without. */
-const readingShare = 6
+/** From one reading of the table to the next, milliseconds. */
+const pause = { atLeast: 50, atMost: 250 }
+/** How much longer the pause is at least than the reading: else a large table would keep a processor busy. */
+const pauseShare = 5
 /** How long after the third request `onSwept` waits for answers. */
 const sweptListen = 150
 /** DELAY takes 5 s, then PROBE asks three times, a second apart: later nothing is confirmed any more. */
@@ -110,7 +110,7 @@ class Sweep {
   readonly #observations: Observation[] = []
   readonly #unclear: UnclearAddresses
   readonly #knownMacs = new Map<string, string>()
-  #readAt = 0
+  #readEndedAt = 0
   #readingTook = 0
   #largestBatch = Infinity
   #foreignQuestions = 0
@@ -156,7 +156,7 @@ class Sweep {
         for (const { address, mac } of table.entries) if (mac !== undefined) this.#knownMacs.set(address, mac)
         return true
       }
-      if (this.#isOpen) await this.#watch.sleep(readingEvery.atMost, this.#options.signal)
+      if (this.#isOpen) await this.#watch.sleep(pause.atMost, this.#options.signal)
     }
     return false
   }
@@ -201,9 +201,7 @@ class Sweep {
     const addresses = batch.map(({ address }) => address)
     const started = clock.now()
     const outcome = await orAborted(signal, sender.send(addresses, signal))
-    const took = clock.now() - started
-    if (took > longestSend)
-      this.#largestBatch = Math.max(smallestBatch, Math.floor((batch.length * longestSend) / took))
+    this.#adaptBatch(batch.length, clock.now() - started)
     const sentAt = this.#watch.elapsed()
     for (const asked of batch) {
       const result = outcome.get(asked.address)
@@ -212,6 +210,12 @@ class Sweep {
         result === undefined ? 'UNKNOWN' : result.kind === 'failed' ? result.code : undefined,
       )
     }
+  }
+
+  #adaptBatch(length: number, took: number): void {
+    if (took > longestSend)
+      this.#largestBatch = Math.max(smallestBatch, Math.floor((length * longestSend) / took))
+    else if (took < longestSend / 2) this.#largestBatch *= 2
   }
 
   /** Those that wait for another datagram, as far as there is room: first those that were asked already. */
@@ -246,22 +250,25 @@ class Sweep {
   /** Until the table is worth reading again. */
   async #sleep(): Promise<void> {
     const now = this.#watch.elapsed()
-    const earliest = this.#readAt + Math.max(readingEvery.atLeast, this.#readingTook * readingShare)
-    let wanted = now + readingEvery.atMost
+    const shortest = Math.max(pause.atLeast, Math.min(pause.atMost, this.#readingTook * pauseShare))
+    let wanted = now + pause.atMost
     for (const asked of this.#open.values()) {
       wanted = Math.min(wanted, asked.nextLookAt(now, this.#patience) ?? wanted)
       if (!this.#isSwept && asked.thirdRequestAt !== undefined && asked.thirdRequestAt + sweptListen > now)
         wanted = Math.min(wanted, asked.thirdRequestAt + sweptListen)
     }
     for (const from of this.#due.values()) wanted = Math.min(wanted, from)
-    await this.#watch.sleep(Math.max(1, Math.max(earliest, wanted) - now), this.#options.signal)
+    await this.#watch.sleep(
+      Math.max(1, Math.max(this.#readEndedAt + shortest, wanted) - now),
+      this.#options.signal,
+    )
   }
 
   async #look(): Promise<void> {
     const readAt = this.#watch.elapsed()
     const [table, hasLink] = await Promise.all([this.#read(), this.#hasLink()])
-    this.#readAt = readAt
-    this.#readingTook = this.#watch.elapsed() - readAt
+    this.#readEndedAt = this.#watch.elapsed()
+    this.#readingTook = this.#readEndedAt - readAt
     if (!hasLink) this.#giveUp({ kind: 'no-link' })
     if (table === undefined) return
     const entries = new Map(table.entries.map((entry) => [entry.address, entry]))
@@ -328,7 +335,12 @@ class Sweep {
       const isFull = this.#isFull && swallowed.includes(miss)
       const { asked: missed } = miss
       if (missed.misses >= (isFull ? mostMisses.whileFull : mostMisses.alone))
-        this.#leaveUnclear(missed, { kind: 'not-asked', error: missed.sendError })
+        this.#leaveUnclear(
+          missed,
+          missed.wasThrownOut
+            ? { kind: 'asked-too-little', requests: missed.requests }
+            : { kind: 'not-asked', error: missed.sendError },
+        )
       else this.#due.set(missed, now + Math.min(longestRetry, 200 * 2 ** missed.misses))
     }
     const isEmptyOfOurs = this.#questionsHeld(now) === 0

@@ -81,7 +81,7 @@ function detailOf(reason: UnclearReason): string {
         ? 'no entry appeared in the neighbour table, so nobody was asked'
         : `no datagram could be sent (${reason.error}), so nobody was asked`
     case 'asked-too-little':
-      return `asked ${reason.requests === 1 ? 'once' : `${reason.requests} times`} only`
+      return `certainly asked ${reason.requests === 1 ? 'once' : `${reason.requests} times`} only`
     case 'remembered':
       return `${reason.entry.shown}: the table remembers ${reason.entry.mac ?? 'this neighbour'} from before, not confirmed now`
     case 'unseen':
