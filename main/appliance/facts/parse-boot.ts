@@ -35,14 +35,15 @@ export function parseCommandLineBootState(text: string): BootState | undefined {
 }
 
 /** What an administrator may have put into the command line and nobody else should read. */
-const secretName = /pass(word|wd|phrase)?|secret|token|credential|chap|(^|[._-])key/iu
+const secretName = /pass(word|wd|phrase)?|secret|token|credential|chap|(^|[._-])keys?($|[._-])/iu
 
 /** The command line of the kernel, with `…` for every value that may be a secret. */
 export function maskCommandLine(text: string): string {
-  return wordsOf(text)
+  // A value with spaces stands in quotes.
+  return (text.match(/(?:[^\s"]|"[^"]*"?)+/gu) ?? [])
     .map((word) => {
-      const [name = '', ...value] = word.split('=')
-      if (value.length === 0) return word
+      const [name = ''] = word.split('=')
+      if (name === word) return word
       if (secretName.test(name) || name === 'netroot') return `${name}=…`
       return word.replace(/\/\/[^/@\s]*@/gu, '//…@')
     })
