@@ -1,6 +1,7 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemDialler, type Endpoint } from '../../main/network/dialler.ts'
@@ -39,6 +40,8 @@ export interface TestSshdOptions {
   /** Lines of sshd_config that come before the usual ones, and hence win. */
   config?: readonly string[]
   usePam?: boolean
+  /** False: not from this process; then its log tells when it listens. Default true. */
+  isReachable?: boolean
 }
 
 const uid = 64_242
@@ -47,7 +50,10 @@ const uid = 64_242
  * A real sshd inside the laboratory, with a user that exists for it alone: in a mount namespace of its own,
  * /etc/passwd, /etc/shadow and /run are other files. Nothing of the machine changes.
  */
-export async function startSshd(lab: NamespaceLab, options: TestSshdOptions): Promise<TestSshd> {
+export async function startSshd(
+  lab: Pick<NamespaceLab, 'insideAddress' | 'start'>,
+  options: TestSshdOptions,
+): Promise<TestSshd> {
   const folder = mkdtempSync(join(tmpdir(), 'landfall-sshd-'))
   chmodSync(folder, 0o755)
   const file = (name: string) => join(folder, name)
@@ -115,7 +121,8 @@ export async function startSshd(lab: NamespaceLab, options: TestSshdOptions): Pr
   )
   lab.start('unshare', ['--mount', '--propagation', 'private', 'sh', file('start')])
   const endpoint = { host: lab.insideAddress, port: options.port }
-  await waitUntilListening(endpoint, () => readFileSync(file('log'), 'utf8'))
+  if (options.isReachable === false) await untilListening(() => readFileSync(file('log'), 'utf8'))
+  else await waitUntilListening(endpoint, () => readFileSync(file('log'), 'utf8'))
 
   const log = () => readFileSync(file('log'), 'utf8')
   return {
@@ -137,6 +144,13 @@ export async function startSshd(lab: NamespaceLab, options: TestSshdOptions): Pr
       rmSync(folder, { recursive: true, force: true })
     },
   }
+}
+
+async function untilListening(log: () => string): Promise<void> {
+  for (let attempt = 0; attempt < 200 && !log().includes('Server listening'); attempt += 1) {
+    await once(spawn('sleep', ['0.05']), 'exit')
+  }
+  if (!log().includes('Server listening')) throw new Error(`sshd does not listen: ${log()}`)
 }
 
 export function sha256(bytes: Uint8Array): string {

@@ -58,6 +58,10 @@ export async function findVip(request: FindVipRequest): Promise<number> {
     if (isShowingProgress) process.stderr.write('\r\u001b[K')
     print(report, request)
     return report.candidates.length > 0 ? exitCodes.done : exitCodes.failed
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    process.stderr.write('Stopped. Nothing was changed.\n')
+    return exitCodes.stopped
   } finally {
     stop.release()
     await Promise.all(connections.map(({ connection }) => connection.close()))

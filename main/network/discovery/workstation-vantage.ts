@@ -17,6 +17,9 @@ import type { AskOptions, Vantage, VantageFacts } from './vantage.ts'
 /** Programs of arping that run at the same time. */
 const concurrency = 64
 
+/** Seconds that are left to nmap, which needs two or three for 254 addresses: nobody waits long for one that hangs. */
+const nmapPatience = { fixed: 8, perAddress: 0.02 }
+
 /** Looks at the network from the machine that Landfall runs on. */
 export function createWorkstationVantage(options: {
   readonly clock: Clock
@@ -65,7 +68,15 @@ export function createWorkstationVantage(options: {
       })
     },
     scan: (addresses, ask) =>
-      scanWithNmap({ nmap: localNmap(), vantage: name, addresses, isPrivileged, clock, ...ask }),
+      scanWithNmap({
+        nmap: localNmap(),
+        vantage: name,
+        addresses,
+        isPrivileged,
+        clock,
+        deadlineSeconds: nmapPatience.fixed + addresses.length * nmapPatience.perAddress,
+        ...ask,
+      }),
     probe: async (addresses, ask) => {
       const { all } = await own(ask)
       return await probeWithArping({
