@@ -4,19 +4,24 @@ import type { ProofNode } from '../network/proof-of-life/proof.ts'
 import type { SiteContext } from './site.ts'
 import { openRunners, type AbsentPlace, type NodeRunner } from './vip-vantages.ts'
 
-/** Nodes that can take part in a proof of the address, and why the others cannot. */
+/** Nodes that take part in a proof: all of a usual site. Of a large one the first, where the address will live. */
+const mostNodes = 16
+
+/** Nodes that can take part in a proof of the address, and why the others do not. */
 export async function openProofNodes(
   context: SiteContext,
   address: string,
 ): Promise<{ readonly nodes: readonly ProofNode[]; readonly absent: readonly AbsentPlace[] }> {
-  const { open, absent } = await openRunners(context)
+  const { open, absent } = await openRunners(context, mostNodes)
   const nodes: ProofNode[] = []
-  const others: AbsentPlace[] = [...absent]
+  const others = [...absent]
   const results = await Promise.all(open.map((node) => attachedNode(context, node, address)))
   for (const result of results) {
     if ('reason' in result) others.push(result)
     else nodes.push(result)
   }
+  const further = context.services.plan.nodes.length - open.length - absent.length
+  if (further > 0) others.push({ name: `${further} further nodes`, reason: `${mostNodes} take part at most` })
   return { nodes, absent: others }
 }
 

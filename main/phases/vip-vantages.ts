@@ -74,7 +74,7 @@ async function withKnownFacts(vantage: Vantage, signal: AbortSignal): Promise<Va
  */
 export async function openRunners(
   context: SiteContext,
-  most = Infinity,
+  most: number,
 ): Promise<{ readonly open: readonly NodeRunner[]; readonly absent: readonly AbsentPlace[] }> {
   const open: NodeRunner[] = []
   const absent: AbsentPlace[] = []
