@@ -77,7 +77,7 @@ export async function collectNodeFacts(
       startedAt = clock.now()
       result = await ask(false)
     }
-    answer = answerOf(result, deadlineSeconds)
+    answer = answerOf(result, mark, deadlineSeconds)
   } catch (error) {
     signal.throwIfAborted()
     if (!(error instanceof AppError)) throw error
@@ -110,13 +110,14 @@ interface Answer {
   readonly error: AppErrorData | undefined
 }
 
-function answerOf(result: ProgramResult, deadlineSeconds: number): Answer {
+function answerOf(result: ProgramResult, mark: string, deadlineSeconds: number): Answer {
   const error = undefined
   switch (result.kind) {
     case 'ended': {
       const { stdout: text, stderr, exitCode } = result
       if (exitCode === 0) return { text, trouble: undefined, error }
-      const said = printableStart(stderr === '' ? text : stderr, 160)
+      // A shell that refuses says so on either stream; a report is no complaint.
+      const said = printableStart(stderr !== '' || text.includes(mark) ? stderr : text, 160)
       const how = exitCode === null ? 'by a signal' : `with exit code ${exitCode}`
       return { text, trouble: `sh on the node was ended ${how}${said === '' ? '' : `: ${said}`}`, error }
     }
