@@ -164,7 +164,7 @@ describe.skipIf(reason !== undefined)(
       expect(sshd.failures()).toHaveLength(before)
     })
 
-    it.each([
+    it.concurrent.each([
       ['10.0.0.0/33', '10.0.0.0/33'],
       ['10.10.200.5/24', '10.10.200.0/24'],
       ['10.10.200.9-10.10.200.2', '10.10.200.2-10.10.200.9'],
@@ -189,7 +189,7 @@ describe.skipIf(reason !== undefined)(
       expect(missing.stderr).toContain('no interface eth77')
     })
 
-    it.each([
+    it.concurrent.each([
       ['hangs', 'sleep 600'],
       ['prints rubbish', 'echo "<nmaprun><host>"; echo 10.10.200.99 is down'],
       ['fails', 'echo "something is wrong" >&2; exit 1'],
