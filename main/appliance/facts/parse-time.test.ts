@@ -5,7 +5,7 @@ import { parseAdjtime, parseChrony, parseDate, parseTimedatectl, parseTimesync }
 describe('the clock', () => {
   it('is read to the fraction of a millisecond', () => {
     expect(parseDate('epoch=1795343291.123456789\nzone=UTC\noffset=+0000\n')).toEqual({
-      epochMs: 1_795_343_291_123.456_789,
+      epochMs: expect.closeTo(1_795_343_291_123.456, 2) as number,
       utcOffsetMs: 0,
     })
     expect(parseDate('epoch=1795343291.%N\nzone=CET\noffset=+0130\n')).toEqual({
