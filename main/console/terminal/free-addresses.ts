@@ -1,4 +1,5 @@
 import type { AddressReport, FreeAddressReport } from '../../../shared/addresses/index.ts'
+import { parseAddress } from '../../../shared/plan/ipv4.ts'
 import type { FindProgress } from '../../network/discovery/find-free-addresses.ts'
 
 /** One line about how far it is. */
@@ -54,14 +55,35 @@ const shownAtMost = 40
 
 function section(title: string, reports: readonly AddressReport[]): string[] {
   if (reports.length === 0) return []
-  const shown = reports.slice(0, shownAtMost)
-  const left = reports.length - shown.length
+  const rows = rowsOf(reports)
+  const shown = rows.slice(0, shownAtMost)
+  const left = rows.slice(shownAtMost).reduce((sum, { count }) => sum + count, 0)
   return [
     title,
-    ...shown.map(({ address, reason }) => `  ${address.padEnd(15)}  ${reason}`),
+    ...shown.map(({ addresses, reason }) => `  ${addresses.padEnd(19)}  ${reason}`),
     ...(left > 0 ? [`  … and ${left} more; --json lists all of them`] : []),
     '',
   ]
+}
+
+/** Addresses that follow each other for the same reason stand in one row: `10.10.200.20–.41`. */
+function rowsOf(
+  reports: readonly AddressReport[],
+): { readonly addresses: string; readonly count: number; readonly reason: string }[] {
+  const rows: { first: string; last: string; count: number; reason: string }[] = []
+  for (const { address, reason } of reports) {
+    const row = rows.at(-1)
+    const isNext = row !== undefined && (parseAddress(row.last) ?? 0) + 1 === parseAddress(address)
+    if (isNext && row.reason === reason) {
+      row.last = address
+      row.count += 1
+    } else rows.push({ first: address, last: address, count: 1, reason })
+  }
+  return rows.map(({ first, last, count, reason }) => ({
+    addresses: count === 1 ? first : `${first}–${last.slice(last.lastIndexOf('.'))}`,
+    count,
+    reason,
+  }))
 }
 
 function row(address: string, confidence: string, reason: string): string {

@@ -22,6 +22,8 @@ export interface AskDhcpOptions {
    * (2.90, measured: offers after 3.0, 6.3 and 9.3 s). Servers that do not ping make all offers at once.
    */
   readonly deadlineSeconds?: number | undefined
+  /** Each offer as soon as it is there; the result holds all of them. */
+  readonly onOffer?: ((offer: DhcpOffer) => void) | undefined
   /** Why it could not be asked: one sentence. Called before `undefined` is returned. */
   readonly onUnavailable?: ((reason: string) => void) | undefined
   readonly randomBytes?: ((size: number) => Uint8Array) | undefined
@@ -75,7 +77,9 @@ export async function askDhcp(options: AskDhcpOptions): Promise<DhcpAnswers | un
     answered.add(question)
     const { address, server, gateways, nameServers } = message
     if (offers.size >= mostOffers) return
-    offers.set(`${server} ${address}`, { address, server, gateways, nameServers })
+    const offer = { address, server, gateways, nameServers }
+    offers.set(`${server} ${address}`, offer)
+    options.onOffer?.(offer)
   })
   try {
     await bind(receiver, '0.0.0.0', clientPort)

@@ -120,7 +120,13 @@ export class AddressSearch {
     const { attached, signal } = this.#options
     await Promise.all(
       attached.map(async (place) => {
-        const answers = await place.vantage.askDhcp?.({ interface: place.interface, signal })
+        const answers = await place.vantage.askDhcp?.({
+          interface: place.interface,
+          signal,
+          onOffer: (offer) => {
+            this.#offers.set(`${offer.server} ${offer.address}`, offer)
+          },
+        })
         if (answers === undefined) return
         place.methods.add('dhcp')
         for (const warning of answers.warnings) this.#warnings.add(warning)

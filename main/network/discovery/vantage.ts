@@ -55,7 +55,9 @@ export interface Vantage {
   /** A few addresses, by arping: RFC 5227 probes and collected answers. `undefined`: there is no usable arping. */
   probe(addresses: readonly string[], options: AskOptions & ProbeOptions): Promise<Answers | undefined>
   /** Asks for DHCP offers. `undefined`: this vantage cannot ask. */
-  askDhcp?(options: AskOptions): Promise<DhcpAnswers | undefined>
+  askDhcp?(
+    options: AskOptions & { readonly onOffer?: (offer: DhcpOffer) => void },
+  ): Promise<DhcpAnswers | undefined>
 }
 
 export interface ProbeOptions {

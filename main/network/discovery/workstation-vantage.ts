@@ -98,6 +98,7 @@ export function createWorkstationVantage(options: {
         mac: nic.mac,
         clock,
         signal: ask.signal,
+        onOffer: ask.onOffer,
       })
     },
   }
