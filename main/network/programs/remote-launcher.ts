@@ -1,41 +1,55 @@
 /**
- * The fixed shell script that starts a program at the other end of an SSH connection. Nothing is ever pasted into it: the
+ * The fixed shell scripts that start a program at the other end of an SSH connection. Nothing is ever pasted into them: the
  * program and its arguments are positional parameters.
  *
- * Parameters: seconds until the program is ended, bytes of standard input that are the program's, program, arguments.
- *
- * - The first line that it prints, on both streams, is a marker: what a login script or sudo says comes before it.
- * - Without input for the program, the open standard input is a lifeline: when it ends, because the client gave up or
- *   the connection died, the program is ended as well, also one of root's that the SSH server may not signal.
- * - `timeout --foreground` keeps the program in the session's process group, where the server's KILL reaches it.
+ * The launcher's parameters: seconds until the program is ended, bytes of standard input that are the program's, the
+ * supervisor's script, program, arguments. The first line that it prints, on both streams, is a marker: what a login script
+ * or sudo says comes before it.
  */
 export const launcherScript = `PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
 export PATH LC_ALL
-seconds=$1 size=$2
-shift 2
+seconds=$1 size=$2 supervisor=$3
+shift 3
 echo landfall:begin
 echo landfall:begin >&2
 command -v "$1" >/dev/null 2>&1 || { echo landfall:missing >&2; exit 127; }
-if timeout --foreground -k 1 9 true 2>/dev/null; then set -- timeout --foreground -k 1 "$seconds" "$@"
-elif timeout -k 1 9 true 2>/dev/null; then set -- timeout -k 1 "$seconds" "$@"
+if timeout -k 1 9 true 2>/dev/null; then
+  exec timeout -k 1 "$seconds" sh -c "$supervisor" landfall "$size" timeout "$@"
 fi
-if [ "$size" -gt 0 ]; then
+exec sh -c "$supervisor" landfall "$size" '' "$@"`
+
+/**
+ * Runs the program to its end. Where it has no input, the open standard input is a lifeline: when it ends, because the client
+ * gave up or the connection died, the whole process group is ended, also when it is root's, which the SSH server may not
+ * signal. The group is that of `timeout`, which also kills what does not listen.
+ *
+ * Parameters: bytes of the program's standard input, whether \`timeout\` is there, program, arguments.
+ */
+export const supervisorScript = `size=$1 limit=$2
+shift 2
+if test "$size" -gt 0; then
   head -c "$size" | "$@"
   exit
 fi
 exec 3<&0 4>&2 2>/dev/null
+trap 'kill -TERM $program' TERM
 "$@" </dev/null 2>&4 3<&- 4>&- &
 program=$!
 exec 4>&-
 {
+  trap : TERM
   while read -r _; do :; done <&3
-  kill -TERM $program && sleep 2 && kill -KILL $program
+  kill -TERM 0
+  test -n "$limit" || { sleep 1; kill -KILL 0; }
 } >/dev/null &
 lifeline=$!
 exec 3<&-
-wait $program
-code=$?
-kill $lifeline
+while :; do
+  wait $program
+  code=$?
+  kill -0 $program || break
+done
+kill -KILL $lifeline
 exit $code`
 
 /** Stands alone on the first line that belongs to the program, on both streams. */

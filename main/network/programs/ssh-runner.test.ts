@@ -56,6 +56,8 @@ function connectionTo({ shell = ['sh'], sh, programs = {}, greeting, path }: She
       const [program = 'sh', ...parameters] = shell
       const line = greeting === undefined ? command : `echo '${greeting}'; echo '${greeting}' >&2; ${command}`
       const child = spawn(program, [...parameters, '-c', line], {
+        // A session of its own, as under sshd.
+        detached: true,
         // A home of its own: bash runs the account's .bashrc when its standard input is a socket, as sshd's is.
         env: { PATH: path ?? `${bin}:${process.env['PATH'] ?? ''}`, HOME: folder },
       })
@@ -212,6 +214,9 @@ describe('a program on a node', () => {
     const { run } = runnerTo()
     const result = await run('sh', ['-c', 'echo begun; exec sleep 30'], { deadlineSeconds: 1 })
     expect(result).toEqual({ kind: 'killed', reason: 'deadline', stdout: 'begun\n', stderr: '' })
+    // A child that holds the output open is ended as well.
+    const parent = await run('sh', ['-c', 'echo begun; sleep 30; echo never'], { deadlineSeconds: 1 })
+    expect(parent).toEqual({ kind: 'killed', reason: 'deadline', stdout: 'begun\n', stderr: '' })
     const stubborn = await run('sh', ['-c', 'trap "" TERM; while :; do sleep 0.1; done'], {
       deadlineSeconds: 1,
     })

@@ -3,7 +3,7 @@ import { Semaphore } from '../../engine/semaphore.ts'
 import type { SshConnection } from '../../ssh/index.ts'
 import { printableStart } from '../printable.ts'
 import type { ProgramResult, ProgramRunner, RunOptions } from './program-runner.ts'
-import { beginMarker, launcherScript, missingMarker, quoteWord } from './remote-launcher.ts'
+import { beginMarker, launcherScript, missingMarker, quoteWord, supervisorScript } from './remote-launcher.ts'
 
 export interface SshRunnerOptions {
   /** Name of the node as in the plan, or `user@host`. */
@@ -29,7 +29,7 @@ type RootAccess =
 /**
  * Runs programs on a Linux machine over SSH. The account's shell must be a POSIX one (bash, dash, BusyBox, zsh).
  *
- * A program that is given up (abort, deadline, cut connection) is ended on the node as well, see `launcherScript`; only one
+ * A program that is given up (abort, deadline, cut connection) is ended on the node as well, see `supervisorScript`; only one
  * of root's that was given `input` may live on until its deadline. A program that was ended by a signal has `exitCode`
  * `null`, as has one that exits with 129–159 by itself, and 124 is taken for the end of its time: the shell does not tell
  * them apart.
@@ -147,7 +147,8 @@ function commandLine(
       'sudo-with-password': ['sudo', '-k', '-S', '-p', ''],
     }[access.kind],
     ...['sh', '-c', launcherScript, 'landfall'],
-    ...[String(Math.ceil(deadlineSeconds)), String(Buffer.byteLength(input)), program, ...args],
+    ...[String(Math.ceil(deadlineSeconds)), String(Buffer.byteLength(input)), supervisorScript],
+    ...[program, ...args],
   ]
   // No program can be given one; a shell would drop it without a word.
   if (words.some((word) => word.includes('\0'))) throw new TypeError(`A NUL in the arguments of ${program}.`)

@@ -11,7 +11,7 @@ import { collect, usage } from './arguments.ts'
  * reading standard input.
  */
 const launcher: Command = async (call) => {
-  const [seconds = '', size = '', ...words] = call.args
+  const [seconds = '', size = '', , ...words] = call.args
   await call.out('landfall:begin\n')
   await call.err('landfall:begin\n')
   if (!call.hasProgram(words[0] ?? '')) {
