@@ -25,7 +25,10 @@ afterEach(async () => {
 
 /** Installs an example plan on the lab and returns every request with its answer. */
 async function installAndRecord(planFile: string): Promise<Exchange[]> {
-  const loaded = await loadPlan(planFile)
+  const written = await loadPlan(planFile)
+  // The proof speaks SSH only, and at this speed its address lives for less than a tenth of a second.
+  const plan = { ...written.plan, site: { ...written.plan.site, vipProof: false } }
+  const loaded = { ...written, plan }
   const exchanges: Exchange[] = []
   const secrets = await openRunSecrets({ plan: loaded.plan, planFile: loaded.file, mode: 'practice' })
   const lab = await startLab({

@@ -126,6 +126,27 @@ describe('a resumed run', () => {
   })
 
   it.each([
+    [
+      'is outside of the network of the plan now',
+      vipPlan({ network: '10.0.0.0/29' }),
+      '10.0.0.12',
+      'no address of',
+    ],
+    [
+      'is the gateway of the plan now',
+      vipPlan({ gateway: '10.0.0.12' }),
+      '10.0.0.12',
+      'the gateway of the plan',
+    ],
+  ])('chooses another one when the address %s', async (_name, plan, before, why) => {
+    const { site, run } = vipSite({ plan, workstation: '10.0.0.6' })
+    const { events } = await run([findVip], { earlier: earlier(chosen(before)) })
+    expect(site.vip).not.toBe(before)
+    expect(site.vip).toBeDefined()
+    expect(eventsOf(events, 'warning')[0]?.text).toContain(why)
+  })
+
+  it.each([
     ['the answer was lost', []],
     ['the answer is known', [{ ...clusterAsked, type: 'change-finished', outcome: 'done' } as never]],
   ])('keeps it, whoever answers there, once the cluster was asked for and %s', async (_name, finished) => {

@@ -1,7 +1,10 @@
 import type { FreeAddressReport } from '../../shared/addresses/index.ts'
 import { AppError } from '../../shared/errors/index.ts'
+import type { Plan } from '../../shared/plan/index.ts'
+import { isHostAddress, parseAddress, parseNetwork } from '../../shared/plan/ipv4.ts'
 import { sitePhase } from '../engine/phase.ts'
 import { endpointOf, readCluster } from './planned-cluster.ts'
+import { reservedAddresses } from './reserved-addresses.ts'
 import { isVipSearched, type Site, type SiteContext } from './site.ts'
 import { clusterChange, freeStatement, noteSeen, refuseUsed } from './vip-judgement.ts'
 import { removeLeftovers } from './vip-leftover.ts'
@@ -23,6 +26,7 @@ export const findVip = sitePhase<Site, Facts>({
   id: 'find-vip',
   title: 'Find a free virtual IP address',
   expectedSeconds: 15,
+  deadlineSeconds: 30 * 60,
   work: 'ssh',
   gather: async (context) => {
     const facts = await gatherFacts(context)
@@ -96,16 +100,30 @@ async function acceptPlanned(context: SiteContext, address: string): Promise<voi
 /** Looks again at what this run has chosen before; says why when it cannot stay. */
 async function isKept(context: SiteContext, address: string): Promise<boolean> {
   await removeLeftovers(context, address)
-  const judgement = await judgeVip(context, address)
-  if (judgement.kind === 'asked' && judgement.report.verdict === 'free') {
-    tell(context, warningsOf(judgement))
-    noteSeen(context, address, judgement)
-    await settle(context, address)
-    return true
-  }
-  const why = judgement.kind === 'asked' ? judgement.report.reason : judgement.reason
+  const why = whyNotByPlan(context.services.plan, address) ?? (await whyNotFree(context, address))
+  if (why === undefined) return true
   context.warn(`${address}, which this run had chosen, cannot stay: ${why} Another address is looked for.`)
   return false
+}
+
+/** The plan may have changed since; `undefined`: it leaves the address free. */
+function whyNotByPlan(plan: Plan, address: string): string | undefined {
+  const network = parseNetwork(plan.site.network)
+  const number = parseAddress(address)
+  if (network === undefined || number === undefined || !isHostAddress(network, number))
+    return `It is no address of ${plan.site.network}.`
+  const owner = reservedAddresses(plan).get(address)
+  return owner === undefined ? undefined : `It is ${owner}.`
+}
+
+async function whyNotFree(context: SiteContext, address: string): Promise<string | undefined> {
+  const judgement = await judgeVip(context, address)
+  if (judgement.kind === 'unasked') return judgement.reason
+  if (judgement.report.verdict !== 'free') return judgement.report.reason
+  tell(context, warningsOf(judgement))
+  noteSeen(context, address, judgement)
+  await settle(context, address)
+  return undefined
 }
 
 async function choose(context: SiteContext): Promise<void> {

@@ -27,6 +27,7 @@ export const proveVip = sitePhase<Site, Facts>({
   id: 'prove-vip',
   title: 'Prove that the virtual IP address works',
   expectedSeconds: 30,
+  deadlineSeconds: 30 * 60,
   work: 'ssh',
   gather: async (context) => {
     const cluster = await readCluster(context)
