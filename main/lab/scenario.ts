@@ -1,6 +1,6 @@
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
-import { macAddressSchema } from '../../shared/addresses/observation.ts'
+import { macAddressSchema } from '../../shared/addresses/index.ts'
 import { AppError } from '../../shared/errors/index.ts'
 import { variantSchema } from '../../shared/plan/index.ts'
 import { durationNames, parseDuration } from './durations.ts'
