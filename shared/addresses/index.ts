@@ -1,8 +1,6 @@
-export { macAddressSchema, observationSchema, type Observation } from './observation.ts'
+export { observationSchema, type Observation } from './observation.ts'
 export {
-  addressReportSchema,
   freeAddressReportSchema,
-  vantageReportSchema,
   type AddressReport,
   type FreeAddressReport,
   type VantageReport,
