@@ -1,4 +1,4 @@
-export { observationSchema, type Observation } from './observation.ts'
+export { macAddressSchema, observationSchema, type Observation } from './observation.ts'
 export {
   freeAddressReportSchema,
   type AddressReport,
