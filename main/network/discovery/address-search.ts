@@ -249,15 +249,19 @@ export class AddressSearch {
   /** True when this vantage could ask. */
   async #probeFrom(place: AttachedVantage, addresses: readonly string[]): Promise<boolean> {
     const { name } = place.vantage
+    const known = this.#proxies.get(name)
     const suspects = this.#suspects.get(place)
     const witnesses = suspects === undefined ? [] : [...suspects.values()].flat()
     const answers = await place.vantage.probe([...new Set([...addresses, ...witnesses])], {
       interface: place.interface,
       signal: this.#options.signal,
       kind: 'arp-probe',
-      count: this.#proxies.has(name) ? probesAgainstProxy : probesOfRfc5227,
+      count: known === undefined ? probesOfRfc5227 : probesAgainstProxy,
     })
     this.#take(place, answers)
+    const found = this.#proxies.get(name)
+    // Suspected in the meantime: what was answered may have been a request of the sweep.
+    if (known === undefined && found !== undefined) this.#forgetProbesAnsweredBy(found.macs, name)
     if (suspects !== undefined) {
       this.#suspects.delete(place)
       this.#convict(name, proxyFrom(suspects, answers?.observations))
