@@ -11,6 +11,9 @@ import { assignmentsOf, integerOf } from './parse-text.ts'
 import type { ReportReader } from './report-reader.ts'
 import type { ReportPart } from './report.ts'
 
+/** Loop devices, drives and what is made of disks are left out. */
+const onlyDisks = 'only disks are asked for it'
+
 export function diskFacts(reader: ReportReader): Fact<readonly Disk[]> {
   const listed = parseFact(reader.output('block-devices'), parseBlockDevices)
   const links = reader.parts('disk-links')
@@ -48,7 +51,8 @@ function signaturesOf(reader: ReportReader, parts: readonly ReportPart[], name: 
   const place = parts.findIndex((part) => part.kind === 'disk' && part.name === name)
   const output = parts[place]
   const status = parts[place + 1]
-  if (output === undefined || status?.kind !== 'status') return unread(reader.whyNot('signatures'), source)
+  if (output === undefined || status?.kind !== 'status')
+    return unread(reader.whyNot('signatures', onlyDisks), source)
   const exitCode = integerOf(status.name) ?? -1
   return exitCode === 0
     ? parseFact(read(output.text, source), (text) => parseSignatures(text, exitCode))
@@ -58,7 +62,7 @@ function signaturesOf(reader: ReportReader, parts: readonly ReportPart[], name: 
 function healthOf(reader: ReportReader, parts: readonly ReportPart[], name: string): Disk['health'] {
   const source = `smartctl -H /dev/${name}`
   const part = parts.find((one) => one.kind === 'disk' && one.name === name)
-  if (part === undefined) return unread(reader.whyNot('health'), source)
+  if (part === undefined) return unread(reader.whyNot('health', onlyDisks), source)
   const answer = parseHealth(part.text)
   return answer.kind === 'told'
     ? read(answer.health, source)

@@ -1,27 +1,8 @@
-import { parseNetwork, prefixOfMask } from '../../../shared/plan/ipv4.ts'
 import type { EdgeHost, LocalSettings } from '../index.ts'
-import type { Fact } from './fact.ts'
-import type { HostFacts, NetworkInterface } from './node-facts.ts'
-import { filled, macOf, wordsOf } from './parse-text.ts'
-
-/** One fact as the Local API and the node itself (over SSH) tell it. */
-export type Merged<Value> =
-  /** Both tell the same; the value is the node's own, which is the more exact one. */
-  | {
-      readonly kind: 'agreed'
-      readonly value: Value
-      readonly sources: readonly [api: string, ssh: string]
-    }
-  /** Only one of them tells it. */
-  | { readonly kind: 'told'; readonly value: Value; readonly source: string }
-  /** They contradict each other. Nobody chooses: both are shown. */
-  | {
-      readonly kind: 'disagreement'
-      readonly api: Value
-      readonly ssh: Value
-      readonly sources: readonly [api: string, ssh: string]
-    }
-  | { readonly kind: 'unread'; readonly reason: string }
+import { mergeGateways, mergeInterfaces, mergeNameServers, type MergedInterface } from './merge-network.ts'
+import { hostSource, mapMerged, merge, nothing, same, ssh, told, type Merged, type Told } from './merged.ts'
+import type { HostFacts } from './node-facts.ts'
+import { filled, wordsOf } from './parse-text.ts'
 
 export interface MergedFacts {
   /** `metadata.id` of the edge host. Only the API tells it. */
@@ -53,12 +34,6 @@ export interface MergedDisk {
   readonly size: number
 }
 
-export interface MergedInterface {
-  readonly mac: Merged<string>
-  /** IPv4, with prefix where it is told. */
-  readonly addresses: Merged<readonly string[]>
-}
-
 export interface FactSources {
   /** `undefined`: the Local API did not answer. */
   readonly edgeHost: EdgeHost | undefined
@@ -67,9 +42,7 @@ export interface FactSources {
   readonly host: HostFacts | undefined
 }
 
-const hostSource = 'GET /v1/edge-mgmt/edgehosts/current'
 const settingsSource = 'GET /v1/edge-mgmt/settings'
-const nobody = 'neither the Local UI nor SSH tells it'
 
 /**
  * Puts together what the Local API and SSH tell about one node. What counts as the same:
@@ -137,62 +110,6 @@ function inWords(value: unknown): string {
   return Array.isArray(value) ? value.map(String).join(' ') || 'none' : String(value)
 }
 
-function mapMerged<From, To>(merged: Merged<From>, change: (value: From) => To): Merged<To> {
-  switch (merged.kind) {
-    case 'agreed':
-      return { ...merged, value: change(merged.value) }
-    case 'told':
-      return { ...merged, value: change(merged.value) }
-    case 'disagreement':
-      return { ...merged, api: change(merged.api), ssh: change(merged.ssh) }
-    case 'unread':
-      return merged
-  }
-}
-
-// --- one value ---
-
-interface Told<Value> {
-  readonly value: Value | undefined
-  readonly source: string
-  readonly reason: string | undefined
-}
-
-const nothing: Told<never> = { value: undefined, source: '', reason: undefined }
-
-function told<Value>(value: Value | undefined, source: string): Told<Value> {
-  return { value, source, reason: undefined }
-}
-
-function ssh<Value>(fact: Fact<Value> | undefined): Told<Value> {
-  if (fact === undefined) return nothing
-  return fact.kind === 'read'
-    ? { value: fact.value, source: fact.source, reason: undefined }
-    : { value: undefined, source: fact.source, reason: `${fact.source}: ${fact.reason}` }
-}
-
-function merge<Value>(
-  api: Told<Value>,
-  node: Told<Value>,
-  isSame: (api: Value, ssh: Value) => boolean,
-): Merged<Value> {
-  if (api.value === undefined && node.value === undefined)
-    return { kind: 'unread', reason: node.reason ?? nobody }
-  if (node.value === undefined)
-    return api.value === undefined
-      ? { kind: 'unread', reason: nobody }
-      : { kind: 'told', value: api.value, source: api.source }
-  if (api.value === undefined) return { kind: 'told', value: node.value, source: node.source }
-  const sources = [api.source, node.source] as const
-  return isSame(api.value, node.value)
-    ? { kind: 'agreed', value: node.value, sources }
-    : { kind: 'disagreement', api: api.value, ssh: node.value, sources }
-}
-
-function same<Value>(a: Value, b: Value): boolean {
-  return a === b
-}
-
 function isSameWord(a: string, b: string): boolean {
   return a.trim().toLowerCase() === b.trim().toLowerCase()
 }
@@ -237,8 +154,6 @@ function secureBootOf(host: HostFacts | undefined): Told<boolean> {
   return { value: value === undefined ? undefined : value === 'enabled', source, reason }
 }
 
-// --- disks ---
-
 function mergeDisks(edgeHost: EdgeHost | undefined, host: HostFacts | undefined): MergedFacts['disks'] {
   const listed = edgeHost?.spec?.hardwareSpec?.disks
     .flatMap(({ size }) => (size === undefined || size <= 0 ? [] : [size]))
@@ -269,109 +184,4 @@ function mergeDisks(edgeHost: EdgeHost | undefined, host: HostFacts | undefined)
 /** Whole GB or GiB, rounded in either direction. */
 function isSameDiskSize(gigabytes: number, bytes: number): boolean {
   return Math.abs(gigabytes - bytes / 1e9) <= 1 || Math.abs(gigabytes - bytes / 1024 ** 3) <= 1
-}
-
-// --- network ---
-
-type ApiNic = NonNullable<EdgeHost['spec']>['networkInfo'][number]
-
-function mergeInterfaces(
-  edgeHost: EdgeHost | undefined,
-  host: HostFacts | undefined,
-): MergedFacts['interfaces'] {
-  const listed = edgeHost?.spec?.networkInfo ?? []
-  const interfaces = host?.network.interfaces
-  const known = interfaces?.kind === 'read' ? interfaces.value : []
-  const nameOf = (nic: ApiNic) =>
-    filled(nic.nicName) ?? known.find(({ mac }) => mac !== undefined && mac === macOf(nic.macAddr))?.name
-  const names = new Set([...listed.flatMap((nic) => nameOf(nic) ?? []), ...known.map(({ name }) => name)])
-  return new Map(
-    [...names].map((name) => {
-      const ofApi = listed.filter((nic) => nameOf(nic) === name)
-      const ofNode = known.find((nic) => nic.name === name)
-      return [name, mergeInterface(ofApi, ofNode, interfaces)] as const
-    }),
-  )
-}
-
-function mergeInterface(
-  listed: readonly ApiNic[],
-  ofNode: NetworkInterface | undefined,
-  interfaces: Fact<unknown> | undefined,
-): MergedInterface {
-  const nodeSource = interfaces?.source ?? ''
-  const reason = interfaces?.kind === 'unread' ? `${interfaces.source}: ${interfaces.reason}` : undefined
-  // The API knows an interface that the node does not have: that is a contradiction, not silence.
-  const isGone = interfaces?.kind === 'read' && ofNode === undefined
-  const apiAddresses = listed.flatMap((nic) => filled(nic.ip) ?? []).map((ip) => withPrefix(ip, listed[0]))
-  const nodeAddresses = ssh(ofNode?.addresses)
-  return {
-    mac: merge(
-      told(
-        listed.map((nic) => macOf(nic.macAddr)).find((mac) => mac !== undefined),
-        hostSource,
-      ),
-      { value: isGone ? 'no such interface' : ofNode?.mac, source: nodeSource, reason },
-      same,
-    ),
-    addresses: merge<readonly string[]>(
-      told(apiAddresses.length === 0 ? undefined : apiAddresses, hostSource),
-      {
-        value: isGone
-          ? []
-          : nodeAddresses.value
-              ?.filter(({ family }) => family === 'inet')
-              .map(({ address, prefix }) => `${address}/${prefix}`),
-        source: nodeAddresses.source || nodeSource,
-        reason: nodeAddresses.reason ?? reason,
-      },
-      (ofApi, own) => ofApi.every((address) => own.some((one) => isSameAddress(address, one))),
-    ),
-  }
-}
-
-/** The API has the mask in a field of its own, as a mask or as a network. */
-function withPrefix(ip: string, nic: ApiNic | undefined): string {
-  const subnet = filled(nic?.subnet)
-  if (ip.includes('/') || subnet === undefined) return ip
-  const prefix = prefixOfMask(subnet) ?? parseNetwork(subnet)?.prefix
-  return prefix === undefined ? ip : `${ip}/${prefix}`
-}
-
-function isSameAddress(a: string, b: string): boolean {
-  const [addressA, prefixA] = a.split('/')
-  const [addressB, prefixB] = b.split('/')
-  return addressA === addressB && (prefixA === undefined || prefixB === undefined || prefixA === prefixB)
-}
-
-function mergeGateways(edgeHost: EdgeHost | undefined, host: HostFacts | undefined): MergedFacts['gateway'] {
-  const listed = (edgeHost?.spec?.networkInfo ?? [])
-    .filter(({ isDefault }) => isDefault !== false)
-    .flatMap(({ gateway }) => filled(gateway) ?? [])
-  const routes = ssh(host?.network.routes)
-  const own = routes.value
-    ?.filter(({ destination, table }) => destination === '0.0.0.0/0' && table === 'main')
-    .flatMap(({ gateway }) => gateway ?? [])
-  return merge<readonly string[]>(
-    told(listed.length === 0 ? undefined : unique(listed), hostSource),
-    { ...routes, value: own === undefined ? undefined : unique(own) },
-    (ofApi, ofNode) => ofApi.every((gateway) => ofNode.includes(gateway)),
-  )
-}
-
-function mergeNameServers(
-  edgeHost: EdgeHost | undefined,
-  host: HostFacts | undefined,
-): MergedFacts['dnsServers'] {
-  const status = edgeHost?.status?.dns?.nameservers ?? []
-  const listed = status.length > 0 ? status : (edgeHost?.spec?.networkInfo ?? []).flatMap(({ dns }) => dns)
-  return merge<readonly string[]>(
-    told(listed.length === 0 ? undefined : unique(listed), hostSource),
-    ssh(host?.network.dnsServers),
-    (ofApi, ofNode) => ofApi.length === ofNode.length && ofApi.every((server) => ofNode.includes(server)),
-  )
-}
-
-function unique(values: readonly string[]): string[] {
-  return [...new Set(values)]
 }

@@ -24,10 +24,11 @@ describe('links', () => {
         stats64: { rx: { errors: 3, dropped: 2 }, tx: { errors: 1, dropped: 0 } },
       },
       { ifname: 'bond0.100', link: 'bond0', flags: [], max_mtu: 0, linkinfo: { info_kind: 'vlan', info_data: { protocol: '802.1Q', id: 100 } } }, // prettier-ignore
+      { ifname: 'bond0', flags: ['UP'], linkinfo: { info_kind: 'bond', info_data: { mode: 'balance-rr', arp_validate: null } } }, // prettier-ignore
       { ifname: 'vxlan1', flags: ['UP'], linkinfo: { info_kind: 'vxlan', info_data: { id: 5 } } },
     ])
     const links = parseLinks(text)
-    expect([...(links?.keys() ?? [])]).toEqual(['eth0', 'bond0.100', 'vxlan1'])
+    expect([...(links?.keys() ?? [])]).toEqual(['eth0', 'bond0.100', 'bond0', 'vxlan1'])
     expect(links?.get('eth0')).toEqual({
       isUp: true,
       kind: undefined,

@@ -17,7 +17,7 @@ const linkSchema = z.looseObject({
   permaddr: text,
   max_mtu: number,
   linkinfo: z
-    .looseObject({ info_kind: text, info_data: z.looseObject({ id: z.unknown() }).optional() })
+    .looseObject({ info_kind: text, info_data: z.looseObject({ id: z.unknown().optional() }).optional() })
     .optional(),
   stats64: z.looseObject({ rx: counters, tx: counters }).optional(),
 })

@@ -13,8 +13,8 @@ export interface ReportReader {
   parts(name: SectionName): Fact<readonly ReportPart[]>
   /** The parts that are there, also when the rest of the section was lost. */
   partsSoFar(name: SectionName): readonly ReportPart[]
-  /** Why a section told nothing of one of its parts. */
-  whyNot(name: SectionName): string
+  /** Why a section has no such part. `ifComplete`: the reason when nothing is wrong with the section. */
+  whyNot(name: SectionName, ifComplete: string): string
 }
 
 /** Exit codes that are no failure; default: only 0. */
@@ -85,9 +85,9 @@ export function createReportReader(report: Report, interruption: string): Report
           return unread('the node did not tell', path)
       }
     },
-    whyNot: (name) => {
+    whyNot: (name, ifComplete) => {
       const found = section(name)
-      return found.kind === 'unread' ? found.reason : 'the node did not tell'
+      return found.kind === 'unread' ? found.reason : ifComplete
     },
   }
 }

@@ -120,6 +120,6 @@ export function spaceFact(reader: ReportReader, path: string): Fact<FileSystemSp
     case 'absent':
       return unread('there is no such folder', source)
     default:
-      return unread(reader.whyNot('space'), source)
+      return unread(reader.whyNot('space', 'the node did not tell'), source)
   }
 }
