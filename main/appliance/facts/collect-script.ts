@@ -33,6 +33,11 @@ export function collectScript(mark: string, budgetSeconds: number, mostSeconds =
   return parts.join('\n')
 }
 
+/** The mark of a script that `collectScript` made; `undefined` for any other text. For a node that has no shell. */
+export function markOfScript(script: string): string | undefined {
+  return /^\{\nmark=([A-Za-z0-9-]{8,64})\n/u.exec(script)?.[1]
+}
+
 const prelude = `LC_ALL=C
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH

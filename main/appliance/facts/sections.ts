@@ -25,7 +25,7 @@ export interface SectionDefinition {
 const kilobyte = 1024
 const small = { seconds: 5, bytes: 32 * kilobyte }
 
-/** Order is that of the procedure of an operator who looks for the disk: PATH is what the plan names. */
+/** PATH is what the plan names; the others tell whether it is the right disk, and whether something is on it. */
 const blockDeviceColumns =
   'NAME,KNAME,PATH,PKNAME,SIZE,TYPE,FSTYPE,LABEL,UUID,PTTYPE,MODEL,SERIAL,WWN,VENDOR,TRAN,HCTL,ROTA,RO,RM'
 
