@@ -10,7 +10,7 @@ const mark = 'landfall-0123456789abcdef'
 
 /**
  * Reports of a virtual machine with systemd, started by UEFI: SATA, SCSI, NVMe, USB, CD-ROM, RAID, LVM, multipath, a VLAN, a bond,
- * two cards with DHCP. Written by the script, as root and as an account.
+ * two cards with DHCP. Written by the script, as root and as an account. And of a network namespace with BusyBox only.
  */
 const texts = {
   root: readFileSync(new URL('recorded/debian-12-root.txt', import.meta.url), 'utf8'),
@@ -250,14 +250,17 @@ describe('a node that has only BusyBox', () => {
     expect(busybox.memory.total.kind).toBe('read')
     expect(busybox.cpu.count.kind).toBe('read')
     expect(busybox.clock.epochMs.kind).toBe('read')
-    expect(nic(busybox, 'enp0s2')).toMatchObject({ mtu: 1500, speedMegabits: value(1000) })
+    expect(nic(busybox, 'enp0s2')).toMatchObject({ mtu: 1500, speedMegabits: value(10_000) })
     expect(nic(busybox, 'enp0s2')?.addresses).toMatchObject(
       value([expect.objectContaining({ address: '10.0.2.15', prefix: 24 })]),
     )
-    expect(busybox.network.routes).toMatchObject({ kind: 'read' })
-    expect(busybox.space['/usr/local']).toMatchObject(
-      value(expect.objectContaining({ mountPoint: '/usr/local' })),
-    )
+    expect(busybox.network.routes).toMatchObject({
+      kind: 'read',
+      value: [{ destination: '0.0.0.0/0', gateway: '10.0.2.2' }, { destination: '10.0.2.0/24' }],
+    })
+    expect(busybox.network.dnsServers).toMatchObject(value(['10.0.2.3']))
+    expect(busybox.boot.state).toMatchObject(value('active_boot'))
+    expect(busybox.space['/usr/local']).toMatchObject(value(expect.objectContaining({ mountPoint: '/' })))
     // Without ss: by the tables of the kernel.
     expect(busybox.listening).toMatchObject({ kind: 'read', source: '/proc/net/tcp, /proc/net/tcp6' })
   })
