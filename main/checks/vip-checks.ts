@@ -80,7 +80,8 @@ export function checkVip(plan: Plan, findings: VipFindings): CheckResult[] {
         title: 'No DHCP server gives the virtual IP address away',
         threshold: 'outside of what DHCP servers offer',
         evidence: 'DHCP offers; the pool is guessed from them',
-        remedy: 'Exclude the address from the pool of the DHCP server, or write another one as site.vip.',
+        remedy:
+          'Compare the address with the pools of your DHCP servers; exclude it there, or write another one as site.vip.',
       },
       dhcpPool(findings),
     ),

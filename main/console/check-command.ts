@@ -161,7 +161,7 @@ function formatResults(results: readonly CheckResult[], warnings: readonly strin
   const warned = results.filter((result) => result.state !== 'pass' && !isBlocking(result))
   const lines = results.map((result) => {
     const word = result.state === 'pass' ? 'pass ' : isBlocking(result) ? 'BLOCK' : 'warn '
-    const place = `${result.target.padEnd(12)} ${result.id.padEnd(22)}`
+    const place = `${result.target.padEnd(15)} ${result.id.padEnd(22)}`
     const line = `${word}  ${place} ${result.title}: ${result.measured}`
     return result.state === 'pass'
       ? line
