@@ -74,8 +74,11 @@ function connectionTo({ shell = ['sh'], sh, programs = {}, greeting, path }: She
       options.signal?.addEventListener('abort', () => {
         give(options.signal?.reason)
       })
-      const collect = (stream: 'stdout' | 'stderr') => (chunk: Buffer) => {
-        output[stream] += chunk.toString()
+      // A character may come in two pieces.
+      child.stdout.setEncoding('utf8')
+      child.stderr.setEncoding('utf8')
+      const collect = (stream: 'stdout' | 'stderr') => (chunk: string) => {
+        output[stream] += chunk
         if (output.stdout.length + output.stderr.length > (options.maxOutputBytes ?? Infinity)) {
           give(new AppError({ code: 'SSH_OUTPUT_TOO_LARGE', title: 'much' }))
         }
