@@ -8,6 +8,8 @@ const measurements = ['e2e/performance/**/*.test.ts']
 
 export default defineConfig({
   test: {
+    // Most of the long tests wait for processes and networks; one worker on two processors would leave one idle.
+    maxWorkers: 2,
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
     projects: [
       {
