@@ -44,7 +44,9 @@ export async function attachVantages(
 ): Promise<Attachments> {
   const results = await Promise.all(
     vantages.map(async (vantage) => {
-      const facts = await vantage.facts(options.signal)
+      const facts = await factsOf(vantage, options.signal)
+      // One place that cannot be read must not take the others' sight away.
+      if (facts instanceof AppError) return notAttached(vantage, range, `${facts.title} ${facts.detail}`)
       const interfaceName = vantage.kind === 'workstation' ? options.interface : undefined
       return await attach(vantage, facts, range, interfaceName, options.signal)
     }),
@@ -53,6 +55,16 @@ export async function attachVantages(
   const others = results.flatMap((result) => (result.kind === 'not-attached' ? [result.report] : []))
   if (attached.length === 0) throw noVantage(range, others)
   return { attached, others }
+}
+
+/** The error instead of the facts where the place cannot be read; anything else is thrown. */
+async function factsOf(vantage: Vantage, signal: AbortSignal): Promise<VantageFacts | AppError> {
+  try {
+    return await vantage.facts(signal)
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'VANTAGE_UNREADABLE') return error
+    throw error
+  }
 }
 
 type Result =

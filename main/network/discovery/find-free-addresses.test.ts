@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { freeAddressReportSchema } from '../../../shared/addresses/index.ts'
+import { AppError } from '../../../shared/errors/index.ts'
 import type { Clock } from '../../engine/clock.ts'
 import { createManualClock } from '../../engine/testing/manual-clock.ts'
 import { parseAddressRange } from './address-range.ts'
@@ -197,6 +198,29 @@ describe('finding free addresses', () => {
     await expect(
       find(segment, { clock, vantages: [vantage('workstation', '192.168.7.4')] }),
     ).rejects.toMatchObject({ code: 'NO_VANTAGE' })
+  })
+
+  it('goes on with the others when one vantage cannot be read, and says so', async () => {
+    const clock = fastClock()
+    const segment = segmentOf({ '10.10.200.3': { mac: mac(3) } })
+    const good = simulatedVantage(segment, {
+      name: 'n1',
+      kind: 'node',
+      facts: factsAt('10.10.200.14', 28),
+      clock,
+    })
+    const unreadable = new AppError({
+      code: 'VANTAGE_UNREADABLE',
+      title: 'The interfaces of n2 cannot be read.',
+    })
+    const bad = { ...good, name: 'n2', facts: () => Promise.reject(unreadable) }
+    const report = await find(segment, { clock, vantages: [bad, good] })
+    expect(report.candidates).toHaveLength(3)
+    expect(report.vantages.find(({ name }) => name === 'n2')).toMatchObject({
+      isAttached: false,
+      detail: expect.stringContaining('cannot be read') as string,
+    })
+    await expect(find(segment, { clock, vantages: [bad] })).rejects.toMatchObject({ code: 'NO_VANTAGE' })
   })
 
   it('ends at once when it is stopped', async () => {
