@@ -51,7 +51,7 @@ const systemPrograms = [
 const toolsFolder = join(projectRoot, 'node_modules', '.cache', 'landfall-tools')
 const habetsFolder = join(toolsFolder, 'arping')
 const habetsProgram = join(habetsFolder, 'usr', 'sbin', 'arping')
-const habetsPackages = { itself: 'arping', library: 'libnet1' }
+const habetsPackages = { itself: 'arping', libnet: 'libnet1' }
 const systemFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
 function wantedStamp() {
@@ -150,7 +150,7 @@ function fetchHabetsArping() {
     renameSync(join(folder, 'content'), habetsFolder)
   }
   rmSync(folder, { recursive: true, force: true })
-  if (existsSync(habetsProgram) && !isHabetsThere()) aptGetFresh(installation([habetsPackages.library]))
+  if (existsSync(habetsProgram) && !isHabetsThere()) aptGetFresh(installation([habetsPackages.libnet]))
   if (!isHabetsThere())
     console.error(
       'The arping of Thomas Habets could not be fetched, see above; tests that compare the two arpings are skipped.',

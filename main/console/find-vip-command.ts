@@ -2,7 +2,6 @@ import process from 'node:process'
 import type { FreeAddressReport } from '../../shared/addresses/index.ts'
 import { AppError } from '../../shared/errors/index.ts'
 import { parseAddress } from '../../shared/plan/ipv4.ts'
-import { StoppedByOperator } from '../engine/cancellation.ts'
 import { systemClock } from '../engine/clock.ts'
 import { parseAddressRange } from '../network/discovery/address-range.ts'
 import { findFreeAddresses } from '../network/discovery/find-free-addresses.ts'
@@ -10,6 +9,7 @@ import type { Vantage } from '../network/discovery/vantage.ts'
 import { createWorkstationVantage } from '../network/discovery/workstation-vantage.ts'
 import { exitCodes } from './exit-codes.ts'
 import { formatFreeAddresses, formatProgress } from './terminal/free-addresses.ts'
+import { listenForStop } from './listen-for-stop.ts'
 import type { ViaConnection } from './via-connection.ts'
 
 /** What `landfall find-vip` was asked for. */
@@ -114,19 +114,4 @@ function excludedAddresses(texts: readonly string[]): Map<string, string> {
     reserved.set(text, 'excluded by --exclude')
   }
   return reserved
-}
-
-function listenForStop(): { readonly signal: AbortSignal; release(): void } {
-  const controller = new AbortController()
-  const handleStop = () => {
-    controller.abort(new StoppedByOperator())
-  }
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  for (const name of signals) process.on(name, handleStop)
-  return {
-    signal: controller.signal,
-    release: () => {
-      for (const name of signals) process.off(name, handleStop)
-    },
-  }
 }
