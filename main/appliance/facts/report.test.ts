@@ -45,7 +45,9 @@ describe('a report', () => {
       fc.property(reportArbitrary, fc.double({ min: 0, max: 1, noNaN: true }), (sections, share) => {
         const text = writeReport(mark, sections)
         const whole = readReport(mark, text)
-        const cut = readReport(mark, text.slice(0, Math.floor(text.length * share)))
+        // Not the share decides: next to 1 it rounds up to the whole text.
+        const length = Math.floor(text.length * share)
+        const cut = readReport(mark, text.slice(0, length))
         for (const [name, section] of cut.sections) {
           const full = whole.sections.get(name)
           if (section.end.kind === 'cut') {
@@ -57,7 +59,7 @@ describe('a report', () => {
             }
           } else expect(section).toEqual(full)
         }
-        if (share < 1 && text.length > 0) expect(cut.isComplete).toBe(false)
+        if (length < text.length) expect(cut.isComplete).toBe(false)
       }),
     )
   })
