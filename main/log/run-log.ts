@@ -16,22 +16,13 @@ export interface RunLog {
  * throws: it must not stop an installation. (The journal, which must, has its own error.)
  */
 export function createRunLog(folder: string, redact: (text: string) => string): RunLog {
-  const destination = pino.destination({ dest: join(folder, 'landfall.log'), mode: 0o600, sync: false })
-  let isOpened = false
-  /** The file could not be opened: the destination would throw at every write, and never close. */
-  let isLost = false
+  const destination = openLog(join(folder, 'landfall.log'))
   let closing: Promise<void> | undefined
-  destination.once('ready', () => {
-    isOpened = true
-  })
-  destination.on('error', () => {
-    isLost ||= !isOpened
-  })
   const logger = pino(
     { base: null, timestamp: pino.stdTimeFunctions.isoTime },
     {
       write: (line) => {
-        if (!isLost && closing === undefined) destination.write(redact(line))
+        if (closing === undefined) destination?.write(redact(line))
       },
     },
   )
@@ -46,17 +37,34 @@ export function createRunLog(folder: string, redact: (text: string) => string): 
       )
     },
     close: () => {
-      closing ??= isLost
-        ? Promise.resolve()
-        : new Promise((resolve) => {
-            destination.once('close', resolve)
-            destination.once('error', () => {
-              resolve()
+      closing ??=
+        destination === undefined
+          ? Promise.resolve()
+          : new Promise((resolve) => {
+              destination.once('close', resolve)
+              destination.once('error', () => {
+                resolve()
+              })
+              destination.end()
             })
-            destination.end()
-          })
       return closing
     },
+  }
+}
+
+/**
+ * Opened and written at once: a destination that is not is flushed when the process exits, and ends it with an error of its
+ * own if the file is not open by then. Undefined when the file cannot be opened.
+ */
+function openLog(path: string) {
+  try {
+    const destination = pino.destination({ dest: path, mode: 0o600, sync: true })
+    destination.on('error', () => {
+      // A line that cannot be written is lost: the log must not stop an installation.
+    })
+    return destination
+  } catch {
+    return undefined
   }
 }
 

@@ -69,10 +69,9 @@ describe.each(shells)('a batch of programs (%s)', (...shell) => {
 
   it('gets every argument byte for byte', async () => {
     const { batch } = place()
-    // A final new line is all that is not kept.
     const word = fc
       .string({ unit: 'binary', maxLength: 20 })
-      .map((text) => text.replaceAll('\0', '').replaceAll('\n', '\\'))
+      .map((text) => text.replaceAll('\0', ''))
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.array(word, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 4 }),
@@ -98,6 +97,23 @@ describe.each(shells)('a batch of programs (%s)', (...shell) => {
           ],
         ],
       },
+    )
+  })
+
+  it('tells apart what many write at the same time, line by line', async () => {
+    const { batch } = place()
+    const lines = (name: number) => Array.from({ length: 40 }, (_, line) => `${String(name)}-${String(line)}`)
+    const names = Array.from({ length: 20 }, (_, name) => name)
+    const results = await Promise.all(
+      names.map((name) => batch.run('printf', ['%s\\n', ...lines(name)], options)),
+    )
+    expect(results).toEqual(
+      names.map((name) => ({
+        kind: 'ended',
+        exitCode: 0,
+        stdout: `${lines(name).join('\n')}\n`,
+        stderr: '',
+      })),
     )
   })
 
@@ -168,7 +184,7 @@ describe('a batch runner', () => {
     const cut = {
       kind: 'killed',
       reason: 'deadline',
-      stdout: '[2\nohi\nx0\n]2\n[1\noha',
+      stdout: '2ohi\n2x0\n1oha\n2o\n2e\n2.\n1x0',
       stderr: '',
     } as const
     const [first, second] = await two(answering(cut))

@@ -1,23 +1,25 @@
 import type { ProgramResult, ProgramRunner, RunOptions } from './program-runner.ts'
 
 /**
- * Runs commands side by side and prints for each of them one block: what it wrote, each line marked with its stream, and
- * its exit code. Parameters: for each command the number of its words, then the words. What is evaluated are positions of
- * parameters, never their text.
+ * Runs commands side by side and prints for each of them: what it wrote, each line marked with the command's number and
+ * its stream; its exit code; and a line that says that this was all. Parameters: for each command the number of its words,
+ * then the words. What is evaluated are positions of parameters, never their text.
  *
- * A block is printed at once, and only as large as a pipe takes without mixing it with others.
+ * The lines of several commands may mix, because a shell writes line by line; a line is never torn, because it is shorter
+ * than what a pipe takes at once. A new line follows all that a command wrote, so that each line ends.
  */
 export const batchScript = `trap 'trap - TERM; kill -TERM 0' TERM
 one() {
   id=$1
   shift
   if command -v "$1" >/dev/null 2>&1; then
-    text=$({ { { "$@" </dev/null; echo "x$?" >&5; } 2>&1 >&6 | sed 's/^/e/' >&5; } 6>&1 | sed 's/^/o/' >&5; } 5>&1)
+    text=$({ { { "$@" </dev/null; echo "\${id}x$?" >&5; echo; echo >&2; } 2>&1 >&6 | sed "s/^/\${id}e/" >&5; } 6>&1 |
+      sed "s/^/\${id}o/" >&5; } 5>&1)
   else
-    text=m
+    text="\${id}m"
   fi
-  test "\${#text}" -le 3500 || text=l
-  printf '[%s\\n%s\\n]%s\\n' "$id" "$text" "$id"
+  test "\${#text}" -le 3500 || text="\${id}l"
+  printf '%s\\n%s.\\n' "$text" "$id"
 }
 id=0 at=1
 while test "$at" -le $#; do
@@ -103,11 +105,11 @@ const nothing = { stdout: '', stderr: '' }
 
 function resultOf(result: ProgramResult, id: number): ProgramResult {
   if (result.kind === 'missing' || result.kind === 'not-permitted') return result
-  const lines = blockOf(result.stdout, id)
-  if (lines === undefined) {
+  const lines = linesOf(result.stdout, id)
+  if (!lines.includes('.')) {
     return { kind: 'killed', reason: result.kind === 'killed' ? result.reason : 'output', ...nothing }
   }
-  if (lines[0] === 'm') return { kind: 'missing' }
+  if (lines.includes('m')) return { kind: 'missing' }
   const code = lines.find((line) => line.startsWith('x'))
   // Too much to be shown; or a block that is not whole.
   if (code === undefined) return { kind: 'killed', reason: 'output', ...nothing }
@@ -121,16 +123,18 @@ function resultOf(result: ProgramResult, id: number): ProgramResult {
   }
 }
 
-function blockOf(text: string, id: number): string[] | undefined {
-  const lines = text.split('\n')
-  const start = lines.indexOf(`[${id}`)
-  const end = lines.indexOf(`]${id}`, start)
-  return start === -1 || end === -1 ? undefined : lines.slice(start + 1, end)
+function linesOf(text: string, id: number): string[] {
+  const mark = String(id)
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith(mark) && !/^\d/.test(line.slice(mark.length)))
+    .map((line) => line.slice(mark.length))
 }
 
+/** What was written, to the byte: the new line that the script added ends the last of these lines. */
 function streamOf(lines: readonly string[], mark: 'o' | 'e'): string {
   return lines
     .filter((line) => line.startsWith(mark))
-    .map((line) => `${line.slice(1)}\n`)
-    .join('')
+    .map((line) => line.slice(1))
+    .join('\n')
 }
