@@ -69,9 +69,7 @@ describe.each(shells)('a batch of programs (%s)', (...shell) => {
 
   it('gets every argument byte for byte', async () => {
     const { batch } = place()
-    const word = fc
-      .string({ unit: 'binary', maxLength: 20 })
-      .map((text) => text.replaceAll('\0', ''))
+    const word = fc.string({ unit: 'binary', maxLength: 20 }).map((text) => text.replaceAll('\0', ''))
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.array(word, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 4 }),
