@@ -1,1 +1,14 @@
-export { checkResultSchema, isBlocking, type CheckResult } from './check-result.ts'
+export { catalogue, definitionOf, isCheckId, planCheckIds, type CheckId } from './catalogue/index.ts'
+export { checkReportSchema, summaryOf, type CheckReport } from './check-report.ts'
+export {
+  checkResultSchema,
+  isBlocking,
+  isStale,
+  needsAcknowledgement,
+  resultOf,
+  type Acknowledgement,
+  type CheckResult,
+  type CheckState,
+  type Finding,
+} from './check-result.ts'
+export type { CheckSeverity } from './definition.ts'
