@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it, type TestContext } from 'vitest'
 import { StoppedByOperator } from '../../main/engine/cancellation.ts'
 import { systemClock } from '../../main/engine/clock.ts'
-import { proveAddress, toCheckResults, type ProofReport } from '../../main/network/proof-of-life/index.ts'
+import { proveAddress, toFindings, type ProofReport } from '../../main/network/proof-of-life/index.ts'
 import { whyNoNamespaces } from './namespace-lab.ts'
 import { createProofLab, interfaceName, type ProofLab } from './proof-lab.ts'
 import type { NodeInNamespace } from './prove-until-killed.ts'
@@ -93,7 +93,7 @@ describe
       expect(report.handOverMilliseconds).toBeGreaterThan(0)
       expect(report.handOverMilliseconds).toBeLessThan(3_000)
       expect(changes).toEqual(['n1 hold-address', 'n2 hold-address'])
-      expect(toCheckResults(report)).toMatchObject([{ state: 'pass' }])
+      expect(toFindings(report)).toMatchObject([{ state: 'pass' }])
       await expectGone(lab)
     })
 
@@ -122,7 +122,7 @@ describe
         { from: 'n3', to: 'n1', arp: 'silent', macs: [], ip: 'silent' },
       ])
       expect(report.reason).toContain('n3 did not reach it at n1')
-      expect(toCheckResults(report)[0]).toMatchObject({ target: 'n3 → n1', severity: 'block', state: 'fail' })
+      expect(toFindings(report)[0]).toMatchObject({ target: 'n3 → n1', severity: 'block', state: 'fail' })
       await expectGone(lab)
     })
 

@@ -1,4 +1,4 @@
-import type { CheckResult } from '../../shared/checks/index.ts'
+import type { CheckId, Finding } from '../../shared/checks/index.ts'
 import { VARIANT_FACTS, type Plan } from '../../shared/plan/index.ts'
 import type { BlockDevice, NodeFacts } from '../phases/node-facts.ts'
 
@@ -18,20 +18,17 @@ function minimumOf(plan: Plan) {
 /** A tenth of the memory belongs to firmware and kernel and is not shown (checks.md, node.memory). */
 const visibleMemoryShare = 0.9
 
-type Verdict = Pick<CheckResult, 'state' | 'measured'>
+type Verdict = Pick<Finding, 'state' | 'measured'>
 
 /** The checks of single nodes and of all nodes together that need nothing but their facts. */
-export function checkNodes(plan: Plan, facts: readonly NodeFacts[]): CheckResult[] {
+export function checkNodes(plan: Plan, facts: readonly NodeFacts[]): Finding[] {
   return [...facts.flatMap((node) => checkNode(plan, node)), ...checkFleet(plan, facts)]
 }
 
-function checkNode(plan: Plan, facts: NodeFacts): CheckResult[] {
+function checkNode(plan: Plan, facts: NodeFacts): Finding[] {
   const { node, edgeHost } = facts
   const minimum = minimumOf(plan)
-  const check = (
-    result: Omit<CheckResult, 'target' | 'state' | 'measured'>,
-    verdict: Verdict,
-  ): CheckResult => ({
+  const check = (result: Omit<Finding, 'target' | 'state' | 'measured'>, verdict: Verdict): Finding => ({
     ...result,
     target: node.name,
     ...verdict,
@@ -161,17 +158,17 @@ function checkNode(plan: Plan, facts: NodeFacts): CheckResult[] {
 }
 
 /** What must differ, or be the same, between nodes. Passes only when every node of the plan told what is compared. */
-function checkFleet(plan: Plan, facts: readonly NodeFacts[]): CheckResult[] {
+function checkFleet(plan: Plan, facts: readonly NodeFacts[]): Finding[] {
   const untold = (values: (facts: NodeFacts) => readonly string[]): string[] => {
     const told = new Set(facts.filter((node) => values(node).length > 0).map(({ node }) => node.name))
     return plan.nodes.map((node) => node.name).filter((name) => !told.has(name))
   }
   const unique = (
-    id: string,
+    id: CheckId,
     title: string,
     values: (facts: NodeFacts) => readonly string[],
     remedy: string,
-  ): CheckResult => {
+  ): Finding => {
     const owners = new Map<string, string[]>()
     for (const node of facts) {
       // Once a node: the interfaces of a bond, and its VLANs, share an address rightly.

@@ -1,10 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { checkResultSchema } from '../../shared/checks/index.ts'
+import { checkResultSchema, resultOf } from '../../shared/checks/index.ts'
 import { AppError } from '../../shared/errors/index.ts'
-import { edgeHostSchema } from '../appliance/local-api-schemas.ts'
 import { planWith } from '../engine/testing/run-harness.ts'
-import type { NodeFacts } from '../phases/node-facts.ts'
-import { reachResult } from './reach-check.ts'
+import { checkReach } from './reach-check.ts'
 
 const [node] = planWith(1).nodes
 if (node === undefined) throw new TypeError('a plan with one node has one')
@@ -19,34 +17,26 @@ const refused = new AppError({
 
 describe('whether a node can be asked', () => {
   it('passes with the id of the edge host that was read', () => {
-    const facts: NodeFacts = {
-      node,
-      uid: 'edge-1',
-      edgeHost: edgeHostSchema.parse({}),
-      settings: { managementMode: undefined, installationMode: undefined, featureFlags: undefined },
-      clusterName: undefined,
-      ssh: { kind: 'closed', reason: '' },
-    }
-    const result = reachResult(node, facts, [])
+    const result = checkReach(node, 'edge-1', [])
     expect(result).toMatchObject({
       id: 'node.connected',
       target: 'n1',
       state: 'pass',
       measured: 'edge host edge-1',
     })
-    checkResultSchema.parse(result)
+    checkResultSchema.parse(resultOf(result, 0))
   })
 
   it('fails with the reason and the first way out of this node, not of another one', () => {
     const other = new AppError({ code: 'UNREACHABLE', title: 'n2 is silent.', node: 'n2' })
-    const result = reachResult(node, undefined, [other, refused])
-    expect(result).toMatchObject({ state: 'fail', severity: 'block', remedy: 'Log in by hand.' })
+    const result = checkReach(node, undefined, [other, refused])
+    expect(result).toMatchObject({ state: 'fail', remedy: 'Log in by hand.' })
     expect(result.measured).toBe('n1 refused the login of kairos. Tried once each.')
     expect(result.threshold).toContain('10.10.0.1:5080')
   })
 
   it('fails with a general way out when no error names the node', () => {
-    const result = reachResult(node, undefined, [])
+    const result = checkReach(node, undefined, [])
     expect(result).toMatchObject({ state: 'fail', measured: 'not reached' })
     expect(result.remedy).not.toBe('')
   })

@@ -1,5 +1,5 @@
 import type { AddressReport, FreeAddressReport, VantageReport } from '../../shared/addresses/index.ts'
-import type { CheckResult } from '../../shared/checks/index.ts'
+import type { Finding } from '../../shared/checks/index.ts'
 import { parseAddress } from '../../shared/plan/ipv4.ts'
 import type { Plan } from '../../shared/plan/index.ts'
 import { kindOfMac } from '../network/discovery/mac-kinds.ts'
@@ -20,15 +20,12 @@ export type VipFindings =
       readonly network: FreeAddressReport
     }
 
-type Verdict = Pick<CheckResult, 'state' | 'measured'> & { readonly severity?: CheckResult['severity'] }
+type Verdict = Pick<Finding, 'state' | 'measured'> & { readonly severity?: Finding['severity'] }
 
 /** The checks of the virtual IP address that change nothing (checks.md, vip.*). */
-export function checkVip(plan: Plan, findings: VipFindings): CheckResult[] {
+export function checkVip(plan: Plan, findings: VipFindings): Finding[] {
   const target = targetOf(plan, findings)
-  const check = (
-    result: Omit<CheckResult, 'target' | 'state' | 'measured'>,
-    verdict: Verdict,
-  ): CheckResult => ({
+  const check = (result: Omit<Finding, 'target' | 'state' | 'measured'>, verdict: Verdict): Finding => ({
     target,
     ...result,
     ...verdict,
@@ -36,8 +33,6 @@ export function checkVip(plan: Plan, findings: VipFindings): CheckResult[] {
   const free = check(
     {
       id: 'vip.free',
-      severity: 'block',
-      title: 'Nobody has the virtual IP address',
       threshold: 'no answer to at least 5 ARP requests, at a place where it would be heard',
       evidence: findings.kind === 'unasked' ? 'nobody could ask' : findings.seen,
       remedy:
@@ -53,8 +48,6 @@ export function checkVip(plan: Plan, findings: VipFindings): CheckResult[] {
     check(
       {
         id: 'vip.not-vrrp-mac',
-        severity: 'block',
-        title: 'No virtual router has the virtual IP address',
         threshold: 'no MAC address of VRRP, CARP, HSRP or GLBP',
         evidence: 'MAC addresses that answered',
         remedy: 'Write another address as site.vip: routers share this one, also when none of them answers.',
@@ -64,8 +57,6 @@ export function checkVip(plan: Plan, findings: VipFindings): CheckResult[] {
     check(
       {
         id: 'vip.proxy-arp',
-        severity: 'warn',
-        title: 'No router answers for addresses that nobody has',
         threshold: 'no answer for three addresses chosen by chance',
         evidence: 'ARP requests for them, and duplicate address detection (RFC 5227)',
         remedy:
@@ -76,8 +67,6 @@ export function checkVip(plan: Plan, findings: VipFindings): CheckResult[] {
     check(
       {
         id: 'vip.not-in-dhcp-pool',
-        severity: 'warn',
-        title: 'No DHCP server gives the virtual IP address away',
         threshold: 'outside of what DHCP servers offer',
         evidence: 'DHCP offers; the pool is guessed from them',
         remedy:
@@ -176,12 +165,10 @@ function dhcpPool(findings: Looked): Verdict {
 const roomNeeded = 2
 
 /** Measured, not counted from the prefix length: that is a rule of the plan. */
-function roomIn(plan: Plan, findings: Looked): CheckResult {
+function roomIn(plan: Plan, findings: Looked): Finding {
   const base = {
-    id: 'vip.subnet-room',
+    id: 'vip.subnet-room' as const,
     target: plan.site.network,
-    severity: 'warn' as const,
-    title: 'The network has room for the virtual IP address and a spare one',
     threshold: `at least ${roomNeeded} free addresses`,
     evidence: 'all addresses asked, or a sample of a large network',
     remedy: 'Free some addresses of this network.',

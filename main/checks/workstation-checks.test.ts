@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { checkResultSchema, type CheckResult } from '../../shared/checks/index.ts'
+import { checkResultSchema, resultOf, type CheckResult } from '../../shared/checks/index.ts'
 import type { Plan } from '../../shared/plan/index.ts'
 import { planWith } from '../engine/testing/run-harness.ts'
 import { checkWorkstation } from './workstation-checks.ts'
@@ -23,6 +23,11 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
+/** As they are told, each of them well-formed. */
+async function results(...given: Parameters<typeof checkWorkstation>): Promise<CheckResult[]> {
+  return (await checkWorkstation(...given)).map((finding) => checkResultSchema.parse(resultOf(finding, 0)))
+}
+
 function checkFiles(packs: string[], bundle?: string): Promise<CheckResult[]> {
   const plan: Plan = planWith(1)
   const appliance: Plan['appliance'] = {
@@ -30,10 +35,7 @@ function checkFiles(packs: string[], bundle?: string): Promise<CheckResult[]> {
     packs,
     content: bundle === undefined ? null : { bundle, signature: null },
   }
-  return checkWorkstation(
-    { ...plan, appliance },
-    { stateFolder: folder, fileOfPlan: (path) => join(folder, path) },
-  )
+  return results({ ...plan, appliance }, { stateFolder: folder, fileOfPlan: (path) => join(folder, path) })
 }
 
 describe('room on the workstation', () => {
@@ -45,8 +47,8 @@ describe('room on the workstation', () => {
 
   it.each([
     [2000, 'pass', 'warn', '2.0 GB free'],
-    [1999, 'fail', 'warn', '1.9 GB free'],
-    [200, 'fail', 'warn', '0.2 GB free'],
+    [1999, 'warn', 'warn', '1.9 GB free'],
+    [200, 'warn', 'warn', '0.2 GB free'],
     [199, 'fail', 'block', '0.1 GB free'],
     [0, 'fail', 'block', '0.0 GB free'],
   ])('of %i MB: %s, %s', async (megabytes, state, severity, measured) => {
@@ -72,13 +74,12 @@ describe('files to upload', () => {
   it('pass when they begin as zstd files do: packs and the content bundle', async () => {
     for (const name of ['pack.tar.zst', 'content.zst'])
       await writeFile(join(folder, name), Buffer.concat([zstdMagic, Buffer.from('rest')]))
-    const results = (await checkFiles(['pack.tar.zst'], 'content.zst')).slice(1)
-    expect(results.map(({ target, state }) => [target, state])).toEqual([
+    const found = (await checkFiles(['pack.tar.zst'], 'content.zst')).slice(1)
+    expect(found.map(({ target, state }) => [target, state])).toEqual([
       ['pack.tar.zst', 'pass'],
       ['content.zst', 'pass'],
     ])
-    for (const result of results) checkResultSchema.parse(result)
-    expect(results[0]?.measured).toBe('8 bytes, begins with 28b52ffd')
+    expect(found[0]?.measured).toBe('8 bytes, begins with 28b52ffd')
   })
 
   it.each([
@@ -104,11 +105,11 @@ describe('the ISO file', () => {
   const checkIso = async (sha256: string | null): Promise<CheckResult | undefined> => {
     await writeFile(join(folder, 'palette.iso'), 'not really an image')
     const plan: Plan = planWith(1)
-    const results = await checkWorkstation(
+    const found = await results(
       { ...plan, appliance: { ...plan.appliance, iso: 'palette.iso', sha256 } },
       { stateFolder: folder, fileOfPlan: (path) => join(folder, path), readsMedia: true },
     )
-    return results.find((result) => result.id === 'media.sha256')
+    return found.find((result) => result.id === 'media.sha256')
   }
 
   it('passes only when its digest is the published one', async () => {
@@ -129,7 +130,7 @@ describe('files that the plan names', () => {
     await writeFile(join(folder, 'empty.pem'), '')
     await writeFile(join(folder, 'good.pem'), 'PEM')
     const plan: Plan = planWith(1)
-    const results = await checkWorkstation(
+    const found = await results(
       {
         ...plan,
         access: { ...plan.access, sshKey: 'missing-key' },
@@ -140,7 +141,7 @@ describe('files that the plan names', () => {
       },
       { stateFolder: folder, fileOfPlan: (path) => join(folder, path) },
     )
-    const states = results
+    const states = found
       .filter((result) => result.id === 'ws.file-readable')
       .map((result) => [/\((.*)\)/.exec(result.title)?.[1], result.state])
     expect(states).toEqual([

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, readFile, stat, statfs } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import type { CheckResult } from '../../shared/checks/index.ts'
+import type { Finding } from '../../shared/checks/index.ts'
 import type { Plan } from '../../shared/plan/index.ts'
 
 const gigabyte = 1_000_000_000
@@ -18,7 +18,7 @@ export async function checkWorkstation(
     /** Read the ISO through, which takes minutes. Default false. */
     readonly readsMedia?: boolean
   },
-): Promise<CheckResult[]> {
+): Promise<Finding[]> {
   const files = [
     ...plan.appliance.packs,
     ...(plan.appliance.content === null ? [] : [plan.appliance.content.bundle]),
@@ -50,11 +50,10 @@ function otherFilesOf(plan: Plan): { path: string; what: string }[] {
   return named.flatMap(([path, what]) => (path == null ? [] : [{ path, what }]))
 }
 
-async function readableFile(path: string, what: string): Promise<CheckResult> {
+async function readableFile(path: string, what: string): Promise<Finding> {
   const base = {
-    id: 'ws.file-readable',
+    id: 'ws.file-readable' as const,
     target: basename(path),
-    severity: 'block' as const,
     title: `${what} can be read`,
     threshold: 'a file that is not empty',
     evidence: `read ${path}`,
@@ -73,12 +72,10 @@ const leastFree = 0.2 * gigabyte
 /** What a workstation should have (checks.md, ws.disk-free). */
 const enoughFree = 2 * gigabyte
 
-async function diskFree(folder: string): Promise<CheckResult> {
+async function diskFree(folder: string): Promise<Finding> {
   const base = {
-    id: 'ws.disk-free',
+    id: 'ws.disk-free' as const,
     target: 'workstation',
-    severity: 'block' as const,
-    title: 'Room for journal and logs',
     threshold: 'at least 2 GB',
     evidence: `statfs ${folder}`,
     remedy: 'Free some space, or name another folder in LANDFALL_STATE_DIR.',
@@ -100,12 +97,10 @@ async function diskFree(folder: string): Promise<CheckResult> {
 }
 
 /** The ISO from which the nodes were, or will be, booted is the one that was published. */
-async function isoDigest(path: string, published: string | null): Promise<CheckResult> {
+async function isoDigest(path: string, published: string | null): Promise<Finding> {
   const base = {
-    id: 'media.sha256',
+    id: 'media.sha256' as const,
     target: basename(path),
-    severity: 'block' as const,
-    title: 'ISO file is the published one',
     threshold: published === null ? 'the SHA-256 that the vendor publishes' : `SHA-256 ${published}`,
     evidence: `read ${path}`,
     remedy:
@@ -127,12 +122,10 @@ async function isoDigest(path: string, published: string | null): Promise<CheckR
   }
 }
 
-async function zstdFile(path: string): Promise<CheckResult> {
+async function zstdFile(path: string): Promise<Finding> {
   const base = {
-    id: 'bundle.zst-valid',
+    id: 'bundle.zst-valid' as const,
     target: basename(path),
-    severity: 'block' as const,
-    title: 'File to upload is there and is a zstd file',
     threshold: 'begins with 28 b5 2f fd',
     evidence: `read ${path}`,
     remedy: 'Copy the file again, or correct its path in the plan.',

@@ -1,8 +1,8 @@
-import type { CheckResult } from '../../shared/checks/index.ts'
+import type { Finding } from '../../shared/checks/index.ts'
 import { AppError } from '../../shared/errors/index.ts'
 import { checkVip, type VipFindings } from '../checks/index.ts'
 import { sitePhase, type Phase } from '../engine/phase.ts'
-import { toCheckResults } from '../network/proof-of-life/index.ts'
+import { toFindings } from '../network/proof-of-life/index.ts'
 import { longestLifetimeSeconds } from '../network/proof-of-life/proof.ts'
 import { endpointOf, readCluster } from '../phases/planned-cluster.ts'
 import { tryOut } from '../phases/prove-vip.ts'
@@ -15,13 +15,13 @@ export const reachableId = 'vip.reachable'
 
 interface VipCheckOptions {
   readonly isReachableAsked: boolean
-  readonly takeResults: (results: readonly CheckResult[]) => void
+  readonly takeFindings: (findings: readonly Finding[]) => void
   /** What is about to be changed, for the operator. */
   readonly announce: (text: string) => void
 }
 
 /** Looks at the virtual IP address and its network, from everywhere that can be used. */
-export function vipChecks({ isReachableAsked, takeResults, announce }: VipCheckOptions): Phase<Site> {
+export function vipChecks({ isReachableAsked, takeFindings, announce }: VipCheckOptions): Phase<Site> {
   return sitePhase<Site, VipFindings>({
     id: 'check-vip',
     title: 'Look at the virtual IP address',
@@ -30,8 +30,8 @@ export function vipChecks({ isReachableAsked, takeResults, announce }: VipCheckO
     gather: look,
     assumeFresh: () => ({ kind: 'unasked', reason: 'nobody could look' }),
     apply: async (context, findings) => {
-      takeResults(checkVip(context.services.plan, findings))
-      if (isReachableAsked) takeResults(await checkReachable(context, findings, announce))
+      takeFindings(checkVip(context.services.plan, findings))
+      if (isReachableAsked) takeFindings(await checkReachable(context, findings, announce))
     },
   })
 }
@@ -69,11 +69,11 @@ async function checkReachable(
   context: SiteContext,
   findings: VipFindings,
   announce: (text: string) => void,
-): Promise<CheckResult[]> {
+): Promise<Finding[]> {
   const { vip, vipProof } = context.services.plan.site
   const free =
     findings.kind === 'asked' && findings.address?.verdict === 'free' ? findings.address : undefined
-  const notTried = (measured: string): CheckResult[] => [
+  const notTried = (measured: string): Finding[] => [
     {
       id: reachableId,
       target: vip === 'auto' ? (free?.address ?? 'vip: auto') : vip,
@@ -95,5 +95,5 @@ async function checkReachable(
   const trial = await tryOut(context, free.address)
   return trial.kind === 'nobody'
     ? notTried(`no node can try it out: ${trial.reason}`)
-    : toCheckResults(trial.report)
+    : toFindings(trial.report)
 }

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { AcceptedWarning } from '../../shared/checks/index.ts'
 import { AppError } from '../../shared/errors/index.ts'
 import type { LinkStatus } from '../appliance/index.ts'
 import type { Clock } from '../engine/clock.ts'
@@ -23,6 +24,7 @@ interface SiteOptions {
   readonly clock: Clock
   readonly runFolder: string
   readonly workstation: WorkstationView
+  readonly acknowledgements?: readonly AcceptedWarning[]
   /** Real time for one connection. */
   readonly connectTimeoutMilliseconds?: number
 }
@@ -63,6 +65,7 @@ export function openSite(options: SiteOptions): Site & { close(): Promise<void> 
     nodes,
     console: consoleAccess,
     facts: new Map(),
+    acknowledgements: options.acknowledgements ?? [],
     vip: isVipSearched(plan) ? undefined : plan.site.vip,
     vipSeenFreeAt: undefined,
     isVipRaised: false,

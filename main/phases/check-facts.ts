@@ -1,12 +1,12 @@
 import { AppError } from '../../shared/errors/index.ts'
-import type { CheckResult } from '../../shared/checks/index.ts'
+import type { Finding } from '../../shared/checks/index.ts'
 import { checkNodes } from '../checks/index.ts'
 import { sitePhase } from '../engine/phase.ts'
 import { refuseBlocking } from './refuse-blocking.ts'
 import type { Site } from './site.ts'
 
 /** Refuses nodes that are not what the plan says, before anything on them is altered. */
-export const checkFacts = sitePhase<Site, readonly CheckResult[]>({
+export const checkFacts = sitePhase<Site, readonly Finding[]>({
   id: 'check-nodes',
   title: 'Compare the nodes with the plan',
   expectedSeconds: 2,

@@ -1,4 +1,4 @@
-import type { CheckResult } from '../../shared/checks/index.ts'
+import type { Finding } from '../../shared/checks/index.ts'
 import { checkWorkstation } from '../checks/index.ts'
 import { sitePhase } from '../engine/phase.ts'
 import { refuseBlocking } from './refuse-blocking.ts'
@@ -8,7 +8,7 @@ import type { Site } from './site.ts'
  * Looks at this workstation and at the files that the plan names, first of all: what is missing here must not be found
  * out an hour later, when its turn comes. Large files are not read through, only opened.
  */
-export const checkThisWorkstation = sitePhase<Site, readonly CheckResult[]>({
+export const checkThisWorkstation = sitePhase<Site, readonly Finding[]>({
   id: 'check-workstation',
   title: 'Check this workstation and the files of the plan',
   expectedSeconds: 1,

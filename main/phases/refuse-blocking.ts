@@ -1,15 +1,33 @@
-import { isBlocking, type CheckResult } from '../../shared/checks/index.ts'
+import {
+  acknowledge,
+  isBlocking,
+  resultOf,
+  type CheckResult,
+  type Finding,
+} from '../../shared/checks/index.ts'
 import { AppError } from '../../shared/errors/index.ts'
 import type { SiteContext } from './site.ts'
 
 /** Ends the run, with all of them at once, when checks block; gives a warning for each other one that did not pass. */
-export function refuseBlocking(context: SiteContext, results: readonly CheckResult[]): void {
+export function refuseBlocking(context: SiteContext, findings: readonly Finding[]): void {
+  const { services, clock } = context
+  const now = clock.now()
+  const results = acknowledge(
+    findings.map((finding) => resultOf(finding, now)),
+    services.acknowledgements,
+  )
   const blocking = results.filter(isBlocking)
   if (blocking.length > 0) throw refusal(blocking)
-  for (const result of results.filter((candidate) => candidate.state !== 'pass')) {
-    context.warn(
-      `${result.target}: ${result.title}: ${result.measured} (should be ${result.threshold}). ${result.remedy}`,
-    )
+  for (const result of results) tell(context, result)
+}
+
+function tell(context: SiteContext, result: CheckResult): void {
+  const { target, title, measured, threshold, remedy, severity, state, acknowledgement } = result
+  if (state === 'acknowledged' && acknowledgement !== undefined) {
+    const { by, at, why } = acknowledgement
+    context.evidence(`${target}: ${title}: not so, and accepted`, `${measured}; ${by}, ${at}: ${why}`)
+  } else if (severity !== 'info' && state !== 'pass' && state !== 'skipped') {
+    context.warn(`${target}: ${title}: ${measured} (should be ${threshold}). ${remedy}`)
   }
 }
 

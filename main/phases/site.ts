@@ -1,3 +1,4 @@
+import type { AcceptedWarning } from '../../shared/checks/index.ts'
 import type { LinkStatus } from '../appliance/index.ts'
 import type { PhaseContext, NodeContext } from '../engine/phase.ts'
 import type { Dialler } from '../network/dialler.ts'
@@ -25,6 +26,8 @@ export interface Site {
   readonly console: ConsoleAccess
   /** Read in this process, by name of the node; gathered anew in the next process. */
   readonly facts: Map<string, NodeFacts>
+  /** Warnings that somebody has accepted on this site. */
+  readonly acknowledgements: readonly AcceptedWarning[]
   /** The virtual IP address: that of the plan, else what `find-vip` found. Read it with `vipOf`. */
   vip: string | undefined
   /** When nobody had that address the last time somebody looked; milliseconds since the Unix epoch, by the run's clock. */

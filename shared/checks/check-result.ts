@@ -21,12 +21,12 @@ export interface Finding {
   /** What to do when it failed. */
   readonly remedy: string
   /** Where it weighs another way here than in the catalogue. */
-  readonly severity?: CheckSeverity
+  readonly severity?: CheckSeverity | undefined
   /** Where it says more than the catalogue. */
-  readonly title?: string
+  readonly title?: string | undefined
 }
 
-/** Who accepted a warning as it is. Holds for this measured value only. */
+/** Who accepted a warning as it is. Holds until it blocks. */
 export const acknowledgementSchema = z.strictObject({
   /** Account on the workstation. */
   by: z.string().min(1),
@@ -50,7 +50,9 @@ export type CheckState = z.infer<typeof checkStateSchema>
 
 /** The answer to one question about the site. */
 export const checkResultSchema = z.strictObject({
-  id: z.string().refine(isCheckId, { error: 'is not a check of the catalogue' }),
+  id: z.custom<CheckId>((id) => typeof id === 'string' && isCheckId(id), {
+    error: 'is not a check of the catalogue',
+  }),
   target: z.string(),
   state: checkStateSchema,
   severity: z.enum(['block', 'warn', 'info']),

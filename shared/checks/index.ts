@@ -1,4 +1,5 @@
 export { catalogue, definitionOf, isCheckId, planCheckIds, type CheckId } from './catalogue/index.ts'
+export { acknowledge, acceptedWarningSchema, mayBeAcknowledged, type AcceptedWarning } from './acknowledge.ts'
 export { checkReportSchema, summaryOf, type CheckReport } from './check-report.ts'
 export {
   checkResultSchema,

@@ -1,4 +1,4 @@
-import type { CheckResult } from '../../../shared/checks/index.ts'
+import type { Finding } from '../../../shared/checks/index.ts'
 import { assertNever } from '../../../shared/errors/index.ts'
 import type { ProofLeg, ProofReport } from './proof.ts'
 import { failureText, isFailed } from './verdict-of-leg.ts'
@@ -7,17 +7,17 @@ import { failureText, isFailed } from './verdict-of-leg.ts'
  * The proof as results of the check `vip.reachable`: one for each leg that failed, and a summary. A node that cannot
  * reach the address blocks; the workstation warns only, because its way may be filtered or routed.
  */
-export function toCheckResults(report: ProofReport): CheckResult[] {
+export function toFindings(report: ProofReport): Finding[] {
   return [...report.legs.filter(isFailed).map((leg) => legResult(report, leg)), summary(report)]
 }
 
-const id = 'vip.reachable'
+const id = 'vip.reachable' as const
 const threshold =
   'reached from every other node and the workstation at each of two holders, by the MAC of the holder'
 const evidence =
   'raised on a node for some seconds (ip address with a lifetime), asked by arping, ping and TCP'
 
-function legResult(report: ProofReport, leg: ProofLeg): CheckResult {
+function legResult(report: ProofReport, leg: ProofLeg): Finding {
   return {
     id,
     target: `${leg.from} → ${leg.to}`,
@@ -31,7 +31,7 @@ function legResult(report: ProofReport, leg: ProofLeg): CheckResult {
   }
 }
 
-function summary(report: ProofReport): CheckResult {
+function summary(report: ProofReport): Finding {
   const base = {
     id,
     target: report.address,

@@ -3,7 +3,7 @@ import { minutes30, minutes5, type CheckDefinition } from '../definition.ts'
 /** Checks of the nodes themselves (checks.md §3.3). */
 export const nodeChecks = {
   'node.connected': {
-    title: 'Node answers',
+    title: 'Node answers and lets us in',
     severity: 'block',
     fixStep: 'nodes',
     ageLimitSeconds: minutes5,

@@ -27,7 +27,7 @@ export const vipChecks = {
     ageLimitSeconds: minutes5,
   },
   'vip.subnet-room': {
-    title: 'Network has free addresses left',
+    title: 'Network has room for the virtual IP address and a spare one',
     severity: 'warn',
     fixStep: 'network',
     ageLimitSeconds: minutes5,
