@@ -93,10 +93,16 @@ async function nodeVantages(connections: readonly ViaConnection[]): Promise<Vant
   )
 }
 
-function print(report: FreeAddressReport, { json, recheck }: FindVipRequest): void {
-  process.stdout.write(
-    json ? `${JSON.stringify(report)}\n` : formatFreeAddresses(report, { isRecheckOffered: recheck === 0 }),
-  )
+function print(report: FreeAddressReport, { json, recheck, count }: FindVipRequest): void {
+  if (json) {
+    process.stdout.write(`${JSON.stringify(report)}\n`)
+    return
+  }
+  const found = report.candidates.length
+  process.stdout.write(formatFreeAddresses(report, { isRecheckOffered: recheck === 0 }))
+  // Nothing went wrong, so it is no warning of the report; who asked for more wonders all the same.
+  if (found > 0 && found < count)
+    process.stdout.write(`Only ${found} of the ${count} addresses that were asked for could be found.\n`)
 }
 
 function excludedAddresses(texts: readonly string[]): Map<string, string> {

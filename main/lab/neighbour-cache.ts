@@ -42,6 +42,10 @@ interface Entry {
   /** `asking` until somebody answered or nobody did. */
   phase: 'asking' | 'known' | 'failed'
   asked: number
+  /** Somebody read the table since the system began to ask. */
+  isShown: boolean
+  /** Nobody answered the last request in time; failed as soon as it was shown. */
+  isOverdue: boolean
   usedAt: number
   confirmedAt: number
 }
@@ -52,7 +56,8 @@ interface Entry {
  * the machine that had it, unless the new owner announces itself. Its durations: see `neighbourDurations`.
  *
  * Simplified: a stale entry asks at once when it is used, without the delay in which Linux still trusts it, and nothing
- * is ever thrown away.
+ * is thrown away unless somebody asks for it. And nothing fails before it was shown once while it was being asked for: a
+ * workstation that is busy reads the table late, and on a fast clock would find that nobody had ever asked.
  */
 export class NeighbourCache {
   readonly #scheduler: Scheduler
@@ -72,9 +77,17 @@ export class NeighbourCache {
     const now = this.#scheduler.now()
     const known = this.#entries.get(address)
     if (known !== undefined) known.usedAt = now
-    if (known?.phase === 'asking') return null
+    if (known?.phase === 'asking' && !known.isOverdue) return null
     if (known?.phase === 'known' && this.#isFresh(known)) return known.mac
-    const entry: Entry = { mac: null, phase: 'asking', asked: 0, usedAt: now, confirmedAt: now }
+    const entry: Entry = {
+      mac: null,
+      phase: 'asking',
+      asked: 0,
+      isShown: false,
+      isOverdue: false,
+      usedAt: now,
+      confirmedAt: now,
+    }
     this.#entries.set(address, entry)
     this.#request(address, entry)
     return entry.mac
@@ -90,16 +103,29 @@ export class NeighbourCache {
     entry.confirmedAt = this.#scheduler.now() - this.#durations.reachable
   }
 
-  list(): CachedNeighbour[] {
+  /** `ip neigh flush`. */
+  forget(address: string): void {
+    this.#entries.delete(address)
+  }
+
+  /** What stands in the table, or in it about one address. */
+  list(only?: string): CachedNeighbour[] {
     const now = this.#scheduler.now()
-    return [...this.#entries].map(([address, entry]) => ({
-      address,
-      mac: entry.mac,
-      state: this.#stateOf(entry),
-      probes: countedBefore + entry.asked,
-      usedBefore: Math.floor((now - entry.usedAt) / 1000),
-      confirmedBefore: Math.floor((now - entry.confirmedAt) / 1000),
-    }))
+    return [...this.#entries]
+      .filter(([address]) => only === undefined || address === only)
+      .map(([address, entry]) => {
+        const shown = {
+          address,
+          mac: entry.mac,
+          state: this.#stateOf(entry),
+          probes: countedBefore + entry.asked,
+          usedBefore: Math.floor((now - entry.usedAt) / 1000),
+          confirmedBefore: Math.floor((now - entry.confirmedAt) / 1000),
+        }
+        entry.isShown = true
+        if (entry.phase === 'asking' && entry.isOverdue) entry.phase = 'failed'
+        return shown
+      })
   }
 
   #stateOf(entry: Entry): CachedNeighbour['state'] {
@@ -129,7 +155,8 @@ export class NeighbourCache {
     this.#scheduler.after(this.#durations.requestInterval, () => {
       if (entry.phase !== 'asking') return
       if (entry.asked < requests) this.#request(address, entry)
-      else entry.phase = 'failed'
+      else if (entry.isShown) entry.phase = 'failed'
+      else entry.isOverdue = true
     })
   }
 }

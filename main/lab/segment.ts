@@ -20,12 +20,14 @@ export class Segment {
   readonly #nodes: readonly LabNode[]
   readonly #cluster: Cluster
   readonly #durations: NeighbourDurations
+  readonly #timeScale: number
   readonly #caches = new Map<LabNode, { boots: number; cache: NeighbourCache }>()
 
   /** `timeScale`: how many times as fast as real the lab lives. */
   constructor(context: LabContext, nodes: readonly LabNode[], cluster: Cluster, timeScale: number) {
     this.#context = context
     this.#durations = neighbourDurations(timeScale)
+    this.#timeScale = timeScale
     this.#nodes = nodes
     this.#cluster = cluster
   }
@@ -71,6 +73,14 @@ export class Segment {
   /** On the network of the node's interface: asked for by ARP, not sent to the gateway. */
   isOnLink(node: LabNode, address: string): boolean {
     return isInNetwork(address, `${node.nic.address}/${node.nic.prefix}`)
+  }
+
+  /**
+   * Real milliseconds as simulated ones. For what must outlast work over real connections, however fast the lab lives: an
+   * address with a lifetime is renewed by somebody whose commands take real time.
+   */
+  simulated(realMilliseconds: number): number {
+    return realMilliseconds * this.#timeScale
   }
 
   /** Everybody who knows the address learns that it belongs to `mac` now. */

@@ -5,14 +5,14 @@ import type { SiteContext } from './site.ts'
 import { openRunners, type AbsentPlace, type NodeRunner } from './vip-vantages.ts'
 
 /** Nodes that take part in a proof: all of a usual site. Of a large one the first, where the address will live. */
-const mostNodes = 16
+export const mostProofNodes = 16
 
 /** Nodes that can take part in a proof of the address, and why the others do not. */
 export async function openProofNodes(
   context: SiteContext,
   address: string,
 ): Promise<{ readonly nodes: readonly ProofNode[]; readonly absent: readonly AbsentPlace[] }> {
-  const { open, absent } = await openRunners(context, mostNodes)
+  const { open, absent } = await openRunners(context, mostProofNodes)
   const nodes: ProofNode[] = []
   const others = [...absent]
   const results = await Promise.all(open.map((node) => attachedNode(context, node, address)))
@@ -21,7 +21,8 @@ export async function openProofNodes(
     else nodes.push(result)
   }
   const further = context.services.plan.nodes.length - open.length - absent.length
-  if (further > 0) others.push({ name: `${further} further nodes`, reason: `${mostNodes} take part at most` })
+  if (further > 0)
+    others.push({ name: `${further} further nodes`, reason: `${mostProofNodes} take part at most` })
   return { nodes, absent: others }
 }
 

@@ -6,13 +6,25 @@ import { nodesToLookFrom, openRunners, type NodeRunner } from './vip-vantages.ts
 
 /**
  * Takes the address away from nodes on which a proof left it that was killed: else it would look as if somebody used it.
- * Only what a proof has marked as its own is touched.
+ * Only what a proof has marked as its own is touched. The nodes then forget who had it.
  */
 export async function removeLeftovers(context: SiteContext, address: string): Promise<void> {
   // Only a run leaves something behind; and what it left lives for seconds.
   if (context.mode === 'dry-run') return
   const { open } = await openRunners(context, nodesToLookFrom)
   await Promise.all(open.map((node) => removeLeftover(context, node, address)))
+  await Promise.all(open.map((node) => forgetHolder(context, node, address)))
+}
+
+/** A node that had the address until it was killed may still be the one that others know for it. */
+async function forgetHolder({ signal }: SiteContext, { runner }: NodeRunner, address: string): Promise<void> {
+  const { forgetNeighbour, interfacesThatKnow } = await import('../network/proof-of-life/neighbour-entry.ts')
+  const { unlessUnreachable } = await import('../network/proof-of-life/unless-unreachable.ts')
+  // Read first: every command as root is an entry in somebody's log.
+  const names = await unlessUnreachable(signal, interfacesThatKnow(runner, address, signal), () => [])
+  for (const name of names) {
+    await unlessUnreachable(signal, forgetNeighbour(runner, address, name, signal), () => undefined)
+  }
 }
 
 async function removeLeftover(

@@ -5,6 +5,7 @@ import type { AddressRange } from '../network/discovery/address-range.ts'
 import type { FindProgress } from '../network/discovery/find-free-addresses.ts'
 import { reservedAddresses } from './reserved-addresses.ts'
 import type { SiteContext } from './site.ts'
+import { readOwnMachines } from './vip-own-machines.ts'
 import { nodesToLookFrom, openLookout, type AbsentPlace } from './vip-vantages.ts'
 
 /** What is held of one address, and why. */
@@ -112,6 +113,7 @@ async function lookAt(context: SiteContext, options: LookOptions): Promise<Look>
   const { clock, signal } = context
   const { vantages, absent } = await openLookout(context, options.nodes)
   if (vantages.length === 0) return { kind: 'nobody', reason: listAbsent(absent) }
+  const own = await readOwnMachines(context)
   // Loaded only by those who look: parsers of a dozen programs hang on it.
   const { findFreeAddresses } = await import('../network/discovery/find-free-addresses.ts')
   try {
@@ -119,7 +121,8 @@ async function lookAt(context: SiteContext, options: LookOptions): Promise<Look>
       range,
       vantages,
       count,
-      reserved,
+      reserved: new Map([...own.addresses, ...reserved]),
+      ownMacs: own.macs,
       clock,
       signal,
       onProgress: (progress) => {

@@ -19,6 +19,8 @@ interface SearchOptions {
   readonly attached: readonly AttachedVantage[]
   /** Addresses that belong to something known, and to what. */
   readonly reserved: ReadonlyMap<string, string>
+  /** As in `Circumstances`. */
+  readonly ownMacs: ReadonlyMap<string, string>
   readonly clock: Clock
   readonly signal: AbortSignal
   readonly random: () => number
@@ -145,6 +147,7 @@ export class AddressSearch {
       reserved: this.#options.reserved,
       proxies: this.#proxies,
       pools: this.pools,
+      ownMacs: this.#options.ownMacs,
       isRechecked: this.#rechecked.has(address),
     })
   }

@@ -16,6 +16,11 @@ export interface FindOptions {
   readonly interface?: string | undefined
   /** Addresses that are never offered, and what they are: "the gateway". */
   readonly reserved?: ReadonlyMap<string, string>
+  /**
+   * Machines of ours besides the vantages, whose addresses are known and among `reserved`: their MAC addresses (lower case
+   * with colons) and names. What only a neighbour table remembers of them is not taken for their answer.
+   */
+  readonly ownMacs?: ReadonlyMap<string, string>
   /** Ask the candidates again that many seconds after the first time; 0: once only. Default 0. */
   readonly recheckAfterSeconds?: number
   readonly clock: Clock
@@ -57,7 +62,8 @@ export async function findFreeAddresses(options: FindOptions): Promise<FreeAddre
   const started = clock.now()
   const { attached, others } = await attachVantages(options.vantages, range, options)
   const reserved = reservedAddresses(options, attached)
-  const search = new AddressSearch({ range, attached, reserved, clock, signal, random })
+  const ownMacs = new Map([...macsOf(attached), ...(options.ownMacs ?? [])])
+  const search = new AddressSearch({ range, attached, reserved, ownMacs, clock, signal, random })
   const total = addressesOf(range).length
   let asked = 0
   let sweptMs = 0
@@ -112,12 +118,7 @@ export async function findFreeAddresses(options: FindOptions): Promise<FreeAddre
     asked: { addresses: asked, of: total, free: free.length },
     dhcp: search.dhcp(),
     recheckedAfterSeconds: recheckAfterSeconds > 0 ? Math.round((clock.now() - firstLook) / 1000) : 0,
-    warnings: [
-      ...search.warnings,
-      ...(candidates.length < count
-        ? [`Only ${candidates.length} of the ${count} addresses that were asked for could be found.`]
-        : []),
-    ],
+    warnings: search.warnings,
     sweptMs: Math.round(sweptMs),
     elapsedMs: Math.round(clock.now() - started),
   }
@@ -141,6 +142,15 @@ function reservedAddresses(options: FindOptions, attached: readonly AttachedVant
   }
   for (const [address, owner] of options.reserved ?? []) reserved.set(address, owner)
   return reserved
+}
+
+/** The vantages told their addresses at the start, and these are reserved. */
+function macsOf(attached: readonly AttachedVantage[]): [string, string][] {
+  return attached.flatMap(({ vantage, facts }) =>
+    facts.interfaces.flatMap(({ mac }): [string, string][] =>
+      mac === undefined ? [] : [[mac, vantage.name]],
+    ),
+  )
 }
 
 function blocksOf(range: AddressRange, count: number, random: () => number): Iterable<readonly string[]> {

@@ -23,7 +23,14 @@ function seen(observation: Partial<Observation>): Observation {
 }
 
 function circumstances(changes: Partial<Circumstances> = {}): Circumstances {
-  return { reserved: new Map(), proxies: new Map(), pools: [], isRechecked: false, ...changes }
+  return {
+    reserved: new Map(),
+    proxies: new Map(),
+    pools: [],
+    ownMacs: new Map(),
+    isRechecked: false,
+    ...changes,
+  }
 }
 
 function behindProxy(answers: ArpProxy['answers']): Circumstances {
@@ -165,6 +172,67 @@ describe('the verdict on an address', () => {
     expect(judgeAddress(address, [answered([own], { vantage: 'n1' })], place).verdict).toBe('used')
   })
 
+  describe('that a neighbour table remembers of one of our own nodes', () => {
+    const known = circumstances({ ownMacs: new Map([[own, 'n2']]) })
+    const memory = answered([own], {
+      vantage: 'n1',
+      probes: 0,
+      detail: 'REACHABLE already before it was asked',
+    })
+    const silentProbe = (probes: number, rest: Partial<Observation> = {}) =>
+      seen({ vantage: 'n1', method: 'arp-probe', probes, detail: 'no answer', ...rest })
+
+    it('is used as long as duplicate address detection did not stay silent', () => {
+      for (const evidence of [
+        [memory],
+        [memory, seen({ vantage: 'n3', probes: 50 })],
+        [memory, silentProbe(5, { answer: 'unclear' })],
+      ])
+        expect(judgeAddress(address, evidence, known)).toMatchObject({
+          verdict: 'used',
+          reason: `${own} has answered a short time ago (neighbour-table on n1).`,
+        })
+    })
+
+    it('is not used any more when duplicate address detection is silent; the reason tells both', () => {
+      expect(judgeAddress(address, [memory, silentProbe(6)], known)).toMatchObject({
+        verdict: 'free',
+        confidence: 0.74,
+        reason:
+          `No answer to 6 ARP requests from n1. n2 (${own}) had it a short time ago ` +
+          '(neighbour-table on n1: REACHABLE already before it was asked), and does not answer for it any more.',
+      })
+      const stale = seen({ answer: 'unclear', probes: 0, macs: [own], detail: 'STALE' })
+      expect(judgeAddress(address, [memory, stale, silentProbe(6)], known).verdict).toBe('free')
+    })
+
+    it('is doubtful after too few requests that go past the table', () => {
+      const evidence = [memory, silentProbe(3), seen({ vantage: 'n3', probes: 50 })]
+      expect(judgeAddress(address, evidence, known)).toMatchObject({ verdict: 'doubtful', macs: [own] })
+    })
+
+    it.each([
+      ['it answered only after it was asked', answered([own], { vantage: 'n1', probes: 1 })],
+      ['a stranger is remembered', { ...memory, macs: ['02:00:00:00:00:07'] }],
+      ['a stranger is remembered beside it', { ...memory, macs: [own, '02:00:00:00:00:07'] }],
+      ['arping heard it', answered([own], { vantage: 'n3', method: 'arping', probes: 3 })],
+    ])('is used all the same when %s', (_, more) => {
+      expect(judgeAddress(address, [memory, silentProbe(9), more], known).verdict).toBe('used')
+    })
+
+    it('is used when the node itself has it', () => {
+      const reserved = new Map([[address, 'an address of n2']])
+      const { verdict } = judgeAddress(address, [memory, silentProbe(9)], { ...known, reserved })
+      expect(verdict).toBe('used')
+    })
+
+    it('does not help against a proxy', () => {
+      const place = { ...behindProxy('requests'), ownMacs: known.ownMacs }
+      const evidence = [{ ...memory, vantage: 'workstation' }, seen({ probes: 50 })]
+      expect(judgeAddress(address, evidence, place).verdict).toBe('used')
+    })
+  })
+
   const anyObservation = fc
     .record({
       vantage: fc.constantFrom('workstation', 'n1'),
@@ -189,6 +257,25 @@ describe('the verdict on an address', () => {
           if (isHeard) expect(verdict).toBe('used')
         },
       ),
+    )
+  })
+
+  it('of our own nodes is never free when anybody answered arping, nor without silent detection where one is remembered', () => {
+    const ownMacs = new Map([[own, 'n2']])
+    fc.assert(
+      fc.property(fc.array(anyObservation), fc.boolean(), fc.boolean(), (evidence, isProxied, isHeld) => {
+        const reserved = new Map(isHeld ? [[address, 'an address of n2']] : [])
+        const place = { ...(isProxied ? behindProxy('requests') : circumstances()), ownMacs, reserved }
+        if (judgeAddress(address, evidence, place).verdict !== 'free') return
+        expect(isHeld).toBe(false)
+        const isFrom = (one: Observation) => one.answer === 'answered' && one.macs.includes(own)
+        const heard = evidence.filter(isFrom)
+        expect(heard.filter(({ method, probes }) => method !== 'neighbour-table' || probes > 0)).toEqual([])
+        if (!evidence.some(({ answer, macs }) => answer !== 'silent' && macs.includes(own))) return
+        const detected = evidence.filter((one) => one.method === 'arp-probe' && one.answer === 'silent')
+        expect(detected.filter(({ layer, probes }) => layer === 'link' && probes > 0)).not.toEqual([])
+      }),
+      { numRuns: 2000 },
     )
   })
 

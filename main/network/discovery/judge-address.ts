@@ -25,6 +25,11 @@ export interface Circumstances {
   /** By name of the vantage. */
   readonly proxies: ReadonlyMap<string, ArpProxy>
   readonly pools: readonly LikelyPool[]
+  /**
+   * MAC addresses of our own machines that are known not to have the address (they were asked for theirs), and the names
+   * of these machines. One that had it a short time ago, for a proof, stays in the neighbour tables of others.
+   */
+  readonly ownMacs: ReadonlyMap<string, string>
   /** True when the silence was heard twice, a minute apart. */
   readonly isRechecked: boolean
 }
@@ -61,8 +66,11 @@ export function judgeAddress(
     evidence: [...evidence],
   })
 
-  const answered = evidence.filter((seen) => seen.answer === 'answered' && seen.method !== 'dhcp')
-  const owners = new Set(answered.flatMap((seen) => ownMacs(seen, circumstances)))
+  const memories = outlivedMemories(evidence, circumstances)
+  const answered = evidence.filter(
+    (seen) => seen.answer === 'answered' && seen.method !== 'dhcp' && !memories.includes(seen),
+  )
+  const owners = new Set(answered.flatMap((seen) => macsBesidesProxy(seen, circumstances)))
   const reservedAs = circumstances.reserved.get(address)
   if (reservedAs !== undefined) return of('used', 1, `It is ${reservedAs}.`, owners)
 
@@ -71,9 +79,10 @@ export function judgeAddress(
   if (owners.size > 1) {
     return of('used', 1, `Address collision: ${[...owners].join(' and ')} both claim it.`, owners)
   }
-  const direct = answered.find((seen) => ownMacs(seen, circumstances).length > 0)
-  if (direct !== undefined) {
-    return of('used', 0.99, `${[...owners].join(', ')} answers (${placeOf(direct)}).`, owners)
+  const owned = answered.find((seen) => macsBesidesProxy(seen, circumstances).length > 0)
+  if (owned !== undefined) {
+    const verb = answered.some((seen) => seen.probes > 0) ? 'answers' : 'has answered a short time ago'
+    return of('used', 0.99, `${[...owners].join(', ')} ${verb} (${placeOf(owned)}).`, owners)
   }
   const reached = answered.find((seen) => seen.layer === 'network')
   if (reached !== undefined) {
@@ -103,7 +112,9 @@ export function judgeAddress(
       probedByProxy.macs,
     )
   }
-  const remembered = evidence.find((seen) => seen.answer === 'unclear' && seen.macs.length > 0)
+  const remembered = evidence.find(
+    (seen) => seen.answer === 'unclear' && seen.macs.length > 0 && !memories.includes(seen),
+  )
   if (remembered !== undefined) {
     return of(
       'doubtful',
@@ -124,6 +135,16 @@ export function judgeAddress(
       `A proxy (${[...new Set(answered.flatMap((seen) => seen.macs))].join(', ')}) answers for every address, and there was no duplicate address detection that it does not answer.`,
     )
   }
+  const past = memoryPhrase(memories, circumstances)
+  const direct = sum(silences.filter(({ method }) => method === 'arp-probe' || method === 'arping'))
+  if (past !== undefined && direct < requestsForFree) {
+    return of(
+      'doubtful',
+      0,
+      `${past}, and only ${direct} requests were asked past that table; ${requestsForFree} are needed.`,
+      memories.flatMap(({ macs }) => macs),
+    )
+  }
   if (requests < requestsForFree) {
     return of(
       'doubtful',
@@ -140,12 +161,40 @@ export function judgeAddress(
     'free',
     confidence,
     `No answer to ${asked} ARP requests from ${places.join(' and ')}` +
-      (isProxied ? ', except from a proxy that answers for every address.' : '.'),
+      (isProxied ? ', except from a proxy that answers for every address.' : '.') +
+      (past === undefined ? '' : ` ${past}, and does not answer for it any more.`),
   )
 }
 
+/**
+ * What a neighbour table still says of one of our own machines, from before it was asked, while duplicate address detection
+ * stayed silent: a host's memory of a proof, not an answer. Without such a silence it is none of these, and counts.
+ */
+function outlivedMemories(evidence: readonly Observation[], circumstances: Circumstances): Observation[] {
+  const wasProbed = evidence.some(
+    (seen) => seen.method === 'arp-probe' && seen.probes > 0 && isValidSilence(seen, circumstances),
+  )
+  if (!wasProbed) return []
+  return evidence.filter(
+    ({ method, answer, probes, macs }) =>
+      method === 'neighbour-table' &&
+      (answer === 'unclear' || (answer === 'answered' && probes === 0)) &&
+      macs.length > 0 &&
+      macs.every((mac) => circumstances.ownMacs.has(mac)),
+  )
+}
+
+/** The beginning of a sentence; `undefined`: no table remembers anything. */
+function memoryPhrase(memories: readonly Observation[], { ownMacs }: Circumstances): string | undefined {
+  const [first] = memories
+  if (first === undefined) return undefined
+  const macs = [...new Set(memories.flatMap((seen) => seen.macs))]
+  const names = [...new Set(macs.flatMap((mac) => ownMacs.get(mac) ?? []))]
+  return `${names.join(' and ')} (${macs.join(', ')}) had it a short time ago (${placeOf(first)}: ${first.detail})`
+}
+
 /** MACs of an answer that are not those of a proxy. */
-function ownMacs(seen: Observation, { proxies }: Circumstances): string[] {
+function macsBesidesProxy(seen: Observation, { proxies }: Circumstances): string[] {
   const proxy = proxies.get(seen.vantage)
   if (proxy === undefined || seen.layer !== 'link') return seen.macs
   // A proxy that answers requests only proves by answering a probe that the address is its own.

@@ -3,9 +3,9 @@ import { detectArping, probeWithArping, type ArpingVariant } from '../arping/ind
 import { nmapThrough, scanWithNmap } from '../nmap/index.ts'
 import { createBatchRunner } from '../programs/batch-runner.ts'
 import type { ProgramRunner } from '../programs/program-runner.ts'
-import { createNeighbourReader, sweepNeighbours } from './neighbour/index.ts'
+import { createNeighbourReader, sweepNeighbours, type LinkState } from './neighbour/index.ts'
 import { createRemoteDatagramSender, type RemoteDatagramSender } from './remote-datagrams.ts'
-import { readVantageFacts, routeCheck } from './vantage-facts.ts'
+import { readOwnAddresses, readVantageFacts, routeCheck } from './vantage-facts.ts'
 import type { AskOptions, Vantage } from './vantage.ts'
 
 /** Programs of arping that run at the same time; a batch is one session of SSH. */
@@ -35,12 +35,8 @@ export function createNodeVantage({
   })
 
   /** Read every time: an address that was raised in the meantime answers nobody on this node. */
-  const ownAddresses = async ({ signal }: AskOptions): Promise<string[]> => {
-    const { interfaces } = await readVantageFacts(runner, signal)
-    return interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address))
-  }
-  const others = async (addresses: readonly string[], ask: AskOptions): Promise<string[]> => {
-    const own = new Set(await ownAddresses(ask))
+  const others = async (addresses: readonly string[], { signal }: AskOptions): Promise<string[]> => {
+    const own = new Set(await readOwnAddresses(runner, signal))
     return addresses.filter((address) => !own.has(address))
   }
 
@@ -57,7 +53,7 @@ export function createNodeVantage({
             addresses: asked,
             sender,
             readTable: createNeighbourReader(runner, ask.interface),
-            hasLink: (signal) => hasCarrier(runner, ask.interface, signal),
+            linkState: (signal) => readCarrier(runner, ask.interface, signal),
             clock,
             ...ask,
           }),
@@ -82,7 +78,7 @@ export function createNodeVantage({
       })
     },
     probe: async (addresses, ask) => {
-      const [variant, own] = await Promise.all([arping(ask.signal), ownAddresses(ask)])
+      const [variant, own] = await Promise.all([arping(ask.signal), readOwnAddresses(runner, ask.signal)])
       return await probeWithArping({
         runner: batch,
         vantage: name,
@@ -108,15 +104,22 @@ function onceFound<Found>(
   }
 }
 
-/** Without a link the system still says that it asks, and nobody hears it. */
-async function hasCarrier(
+/**
+ * Without a link the system still says that it asks, and nobody hears it. The carrier of an interface that is down cannot
+ * be read (EINVAL).
+ */
+async function readCarrier(
   runner: ProgramRunner,
   interfaceName: string,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<LinkState> {
   const path = `/sys/class/net/${interfaceName}/carrier`
   const result = await runner.run('cat', [path], { signal, deadlineSeconds })
-  return result.kind === 'ended' && result.stdout.trim() === '1'
+  if (result.kind !== 'ended') return 'unknown'
+  const text = result.stdout.trim()
+  if (result.exitCode === 0 && text === '1') return 'up'
+  const isDown = (result.exitCode === 0 && text === '0') || result.stderr.includes('Invalid argument')
+  return isDown ? 'down' : 'unknown'
 }
 
 function wayWarnings(name: string, sender: RemoteDatagramSender): string[] {

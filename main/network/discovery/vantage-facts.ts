@@ -29,16 +29,31 @@ const deadlineSeconds = 15
  * @throws AppError `VANTAGE_UNREADABLE` when `ip` is not there or does not answer in JSON; errors of the runner.
  */
 export async function readVantageFacts(runner: ProgramRunner, signal: AbortSignal): Promise<VantageFacts> {
-  const [addresses, routes, nameServers] = await Promise.all([
-    read(runner, 'ip', ['-j', 'addr'], signal),
+  const [interfaces, routes, nameServers] = await Promise.all([
+    readInterfaces(runner, signal),
     read(runner, 'ip', ['-j', 'route'], signal),
     linuxNameServers(runner, signal),
   ])
-  const interfaces = addresses.isRead ? interfacesOfIpAddr(addresses.text) : undefined
-  if (interfaces === undefined) throw unreadable(runner, 'ip -j addr', addresses)
   const gateways = routes.isRead ? gatewaysOfIpRoute(routes.text) : undefined
   if (gateways === undefined) throw unreadable(runner, 'ip -j route', routes)
   return { interfaces, gateways, nameServers }
+}
+
+async function readInterfaces(runner: ProgramRunner, signal: AbortSignal): Promise<VantageInterface[]> {
+  const addresses = await read(runner, 'ip', ['-j', 'addr'], signal)
+  const interfaces = addresses.isRead ? interfacesOfIpAddr(addresses.text) : undefined
+  if (interfaces === undefined) throw unreadable(runner, 'ip -j addr', addresses)
+  return interfaces
+}
+
+/**
+ * All IPv4 addresses of a Linux place, with one command.
+ *
+ * @throws AppError `VANTAGE_UNREADABLE` as `readVantageFacts`; errors of the runner.
+ */
+export async function readOwnAddresses(runner: ProgramRunner, signal: AbortSignal): Promise<string[]> {
+  const interfaces = await readInterfaces(runner, signal)
+  return interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address))
 }
 
 /** What Node knows of this workstation without asking a program. */

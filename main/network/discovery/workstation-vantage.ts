@@ -10,6 +10,7 @@ import {
   createNeighbourReader,
   readLocalFile,
   sweepNeighbours,
+  type LinkState,
 } from './neighbour/index.ts'
 import { routeCheck, workstationFacts } from './vantage-facts.ts'
 import type { AskOptions, Vantage, VantageFacts } from './vantage.ts'
@@ -61,7 +62,7 @@ export function createWorkstationVantage(options: {
         sender: createDatagramSender({ localAddress: address }),
         readTable: createNeighbourReader(runner, ask.interface, { readFile: readLocalFile }),
         ...(runner.platform === 'linux'
-          ? { hasLink: (signal: AbortSignal) => hasCarrier(ask.interface, signal) }
+          ? { linkState: (signal: AbortSignal) => readCarrier(ask.interface, signal) }
           : {}),
         clock,
         ...ask,
@@ -104,8 +105,16 @@ export function createWorkstationVantage(options: {
   }
 }
 
-/** Without a link the system still says that it asks, and nobody hears it. */
-async function hasCarrier(interfaceName: string, signal: AbortSignal): Promise<boolean> {
-  const state = await readLocalFile(`/sys/class/net/${interfaceName}/carrier`, signal)
-  return state.trim() === '1'
+/**
+ * Without a link the system still says that it asks, and nobody hears it. The carrier of an interface that is down cannot
+ * be read (EINVAL).
+ */
+async function readCarrier(interfaceName: string, signal: AbortSignal): Promise<LinkState> {
+  try {
+    const text = await readLocalFile(`/sys/class/net/${interfaceName}/carrier`, signal)
+    return text.trim() === '1' ? 'up' : text.trim() === '0' ? 'down' : 'unknown'
+  } catch (error) {
+    signal.throwIfAborted()
+    return error instanceof Error && 'code' in error && error.code === 'EINVAL' ? 'down' : 'unknown'
+  }
 }

@@ -2,6 +2,7 @@ import { allSettled } from './all-settled.ts'
 import type { LinkReading } from './ask-link.ts'
 import type { Course } from './carry.ts'
 import type { Holder } from './leg.ts'
+import { forgetNeighbour } from './neighbour-entry.ts'
 import { findAddress, readNodeState } from './node-state.ts'
 import type { EarlyEnd, ProofContext } from './proof-context.ts'
 import { unlessUnreachable } from './unless-unreachable.ts'
@@ -9,8 +10,9 @@ import { unlessUnreachable } from './unless-unreachable.ts'
 const requests = 2
 
 /**
- * After the last removal: no node has the address, and nobody answers for it any more. `undefined`: nothing speaks
- * against the proof. Rejects only with the signal's reason.
+ * After the last removal: no node has the address, and nobody answers for it any more. The nodes forget who had it: the
+ * next look at their neighbour tables would find a holder that has gone. `undefined`: nothing speaks against the proof.
+ * Rejects only with the signal's reason.
  */
 export async function lookAfterwards(
   context: ProofContext,
@@ -22,10 +24,14 @@ export async function lookAfterwards(
   // Who expires later may have it, and answer.
   const pending = new Set([...removals].filter(([, { kind }]) => kind !== 'confirmed').map(([name]) => name))
   const states = await allSettled(
-    nodes.map(async (node) => ({
-      node,
-      state: await unlessUnreachable(signal, readNodeState(node, signal), () => undefined),
-    })),
+    nodes.map(async (node) => {
+      const state = await unlessUnreachable(signal, readNodeState(node, signal), () => undefined)
+      if (removals.size > 0) {
+        const forgetting = forgetNeighbour(node.runner, address, node.interface, signal)
+        await unlessUnreachable(signal, forgetting, () => undefined)
+      }
+      return { node, state }
+    }),
   )
   for (const { node, state } of states) {
     if (state?.kind === 'read' && findAddress(state, address) !== undefined && !pending.has(node.name))

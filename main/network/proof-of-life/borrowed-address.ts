@@ -58,6 +58,10 @@ export class BorrowedAddress {
   #isRaiseOutstanding = false
   #wasSeenWithoutLifetime = false
   #goneBy = 0
+  /** Until then it is certainly there, unless somebody else takes it away: its lifetime, from when it was last asked for. */
+  #heldUntil = 0
+  /** A renewal came when the lifetime may have been over. */
+  #wasLate = false
   #removedAt: number | undefined
   #renewal: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined
 
@@ -82,11 +86,11 @@ export class BorrowedAddress {
   }
 
   /**
-   * Why the node does not hold the address as it was raised; `undefined`: it does. Rejects only with the signal's
-   * reason.
+   * Why the node does not hold the address as it was raised, or may not have held it all the time; `undefined`: it does.
+   * Rejects only with the signal's reason.
    */
   async whyNotHeld(signal: AbortSignal): Promise<string | undefined> {
-    const { holder, address, lifetimeSeconds } = this.#options
+    const { holder, address, lifetimeSeconds, clock } = this.#options
     const state = await unlessUnreachable(signal, readNodeState(holder, signal), (why) => ({
       kind: 'unreadable' as const,
       why,
@@ -101,9 +105,12 @@ export class BorrowedAddress {
         : 'it does not tell how long the address lives'
     }
     if (held.validSeconds > lifetimeSeconds) return `it shows a lifetime of ${held.validSeconds} s`
-    return held.interface === holder.interface && held.prefix === 32
-      ? undefined
-      : `it shows ${held.address}/${held.prefix} on ${held.interface}`
+    if (held.interface !== holder.interface || held.prefix !== 32)
+      return `it shows ${held.address}/${held.prefix} on ${held.interface}`
+    // Also while a renewal is under way that comes too late: what is read now does not tell what was before.
+    return this.#wasLate || clock.now() > this.#heldUntil
+      ? `its lifetime of ${lifetimeSeconds} s could not be renewed in time, so it may have been away in between`
+      : undefined
   }
 
   /** Takes the address away. As `takeAway`: listens to no signal, never rejects. May be called again. */
@@ -134,13 +141,18 @@ export class BorrowedAddress {
     const label = proofLabel(holder.interface)
     // From the moment that it is sent.
     this.#mayBeThere = true
+    const sentAt = clock.now()
     const act = await actOnAddresses(holder, [
       ...['address', verb, `${address}/32`, 'dev', holder.interface],
       ...['valid_lft', String(lifetimeSeconds), 'preferred_lft', '0'],
       ...(label === undefined ? [] : ['label', label]),
     ])
     this.#goneBy = clock.now() + lifetimeSeconds * 1000 + expiryGraceMilliseconds
-    if (act.kind === 'done') return undefined
+    if (act.kind === 'done') {
+      if (verb === 'replace' && clock.now() > this.#heldUntil) this.#wasLate = true
+      this.#heldUntil = sentAt + lifetimeSeconds * 1000
+      return undefined
+    }
     if (act.kind === 'unclear') this.#isRaiseOutstanding = true
     // The kernel adds it or refuses: what it refused is not ours to take away, even where the address is there now.
     else if (verb === 'add') this.#mayBeThere = false

@@ -72,7 +72,12 @@ async function handOver(
     const course = await hold(context, holder.node, signal, async (borrowed, signal): Promise<Course> => {
       const arrivals = await watchArrivals(context, cast, first, holder, signal)
       const { stop } = await visitAll(context, cast, holder, borrowed, signal)
-      return stop ?? { handOver: { startedAt, to: holder.node.name, arrivals } }
+      if (stop !== undefined) return stop
+      const isMissed = arrivals.some(({ kind }) => kind === 'missed')
+      const lost = isMissed ? await borrowed.whyNotHeld(signal) : undefined
+      // Who did not follow to an address that was not there says nothing.
+      if (lost !== undefined) return lostWhileLookedFor(context, holder, lost)
+      return { handOver: { startedAt, to: holder.node.name, arrivals } }
     })
     if (course !== 'refused') return course
   }
@@ -147,13 +152,17 @@ async function visitAll(
   legs.push(...answers.map((answer) => (isVoid(answer) ? asVoid(answer.leg) : answer.leg)))
   if (answers.some(isDisturbed)) return { answers, stop: {} }
   if (lost === undefined) return { answers, stop: undefined }
-  const reason = `${to.node.name} lost ${address} while it was looked for: ${lost}.`
-  return { answers, stop: { end: { outcome: 'inconclusive', reason } } }
+  return { answers, stop: lostWhileLookedFor(context, to, lost) }
 
   async function whyVoid(given: readonly LegAnswer[]): Promise<string | undefined> {
     const isDoubted = given.some(({ leg }) => isFailed(leg)) && !given.some(isDisturbed)
     return isDoubted ? borrowed.whyNotHeld(signal) : undefined
   }
+}
+
+function lostWhileLookedFor({ address }: ProofContext, to: Holder, why: string): Pick<Course, 'end'> {
+  const reason = `${to.node.name} lost ${address} while it was looked for: ${why}.`
+  return { end: { outcome: 'inconclusive', reason } }
 }
 
 function isDisturbed({ leg }: LegAnswer): boolean {

@@ -1,3 +1,4 @@
+import type { ProgramRunner } from '../programs/program-runner.ts'
 import { explainResult, lookSeconds } from './node-state.ts'
 import type { ProofNode } from './proof.ts'
 
@@ -43,4 +44,39 @@ export async function readNeighbourEntry(
         ? { kind: 'absent', detail }
         : { kind: 'resolved', mac, isFresh: state === 'REACHABLE', detail }
   }
+}
+
+/**
+ * Lets the kernel of a node forget who had the address, so that it asks anew: it trusts what it knows for up to 45 s
+ * (`base_reachable_time`), and a look at its table in that time would find an owner that has gone. Iproute2 and BusyBox
+ * share the form.
+ *
+ * Nothing depends on it: without root the entry stays, and whoever judges the address knows that a table may remember.
+ * Rejects like the runner.
+ */
+export async function forgetNeighbour(
+  { run }: Pick<ProgramRunner, 'run'>,
+  address: string,
+  interfaceName: string,
+  signal: AbortSignal,
+): Promise<void> {
+  await run('ip', ['neigh', 'flush', 'to', address, 'dev', interfaceName], {
+    signal,
+    deadlineSeconds: lookSeconds,
+    asRoot: true,
+  })
+}
+
+/** Names of the interfaces through which the kernel knows a MAC address for the address. Rejects like the runner. */
+export async function interfacesThatKnow(
+  { run }: Pick<ProgramRunner, 'run'>,
+  address: string,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const result = await run('ip', ['neigh', 'show', 'to', address], { signal, deadlineSeconds: lookSeconds })
+  if (result.kind !== 'ended') return []
+  return result.stdout.split('\n').flatMap((line) => {
+    const [, found, name] = /^(\S+) dev (\S+) lladdr /.exec(line) ?? []
+    return found === address && name !== undefined ? [name] : []
+  })
 }

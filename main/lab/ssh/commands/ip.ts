@@ -113,6 +113,7 @@ const routeGet: Subcommand = async (call, [target = ''], form) => {
 
 const neighbour: Subcommand = async (call, words, form) => {
   const [verb = 'show', ...rest] = words
+  if (/^f(l(u(s(h)?)?)?)?$/.test(verb)) return await flushNeighbours(call, rest)
   if (!isShow(verb) && verb !== 'dev' && verb !== 'to')
     return await usage(call, `Command "${verb}" is unknown, try "ip neigh help".`, 255)
   const { nic } = call.node
@@ -121,10 +122,7 @@ const neighbour: Subcommand = async (call, words, form) => {
   const target = valueOf(selectors, 'to')
   if (wanted !== undefined && wanted !== nic.name && wanted !== 'lo')
     return await usage(call, `Cannot find device "${wanted}"`, 1)
-  const known = call.services.segment
-    .neighboursOf(call.node)
-    .list()
-    .filter((one) => wanted !== 'lo' && (target === undefined || one.address === target))
+  const known = wanted === 'lo' ? [] : call.services.segment.neighboursOf(call.node).list(target)
   if (form.isJson) {
     const entries = known.map((one) => ({
       dst: one.address,
@@ -148,6 +146,23 @@ const neighbour: Subcommand = async (call, words, form) => {
       await call.out(`${one.address}${device} ${one.mac === null ? '' : `lladdr ${one.mac} `}${one.state} \n`)
     }
   }
+  return 0
+}
+
+/** Messages and exit codes of iproute2 6.1 (measured). */
+async function flushNeighbours(call: CommandCall, selectors: readonly string[]): Promise<number> {
+  if (selectors.length === 0) return await usage(call, 'Flush requires arguments.', 1)
+  const { name } = call.node.nic
+  const device = valueOf(selectors, 'dev')
+  const target = valueOf(selectors, 'to')
+  if (device !== undefined && device !== name && device !== 'lo')
+    return await usage(call, `Cannot find device "${device}"`, 1)
+  if (device === 'lo') return 0
+  const cache = call.services.segment.neighboursOf(call.node)
+  const known = cache.list(target)
+  if (known.length > 0 && call.user !== 'root')
+    return await usage(call, 'Failed to send flush request: Operation not permitted\nFlush terminated', 1)
+  for (const one of known) cache.forget(one.address)
   return 0
 }
 
@@ -209,8 +224,9 @@ function addressesOf(call: CommandCall, name: string) {
     return [{ family: 'inet', local: '127.0.0.1', prefixlen: 8, scope: 'host', label: 'lo', ...lifetimes() }]
   }
   const now = call.services.now()
+  const second = call.services.segment.simulated(1000)
   const seconds = (until: number) =>
-    until === Infinity ? forever : Math.max(0, Math.ceil((until - now) / 1000))
+    until === Infinity ? forever : Math.max(0, Math.ceil((until - now) / second))
   return [
     {
       family: 'inet',
@@ -275,15 +291,21 @@ async function changeAddress(
     return await usage(call, 'preferred_lft is greater than valid_lft', 1)
   }
   if (settings.validFor === 0) return await usage(call, 'valid_lft is zero', 1)
-  const { label = node.nic.name, validFor, preferredFor } = settings
-  node.raiseAddress(local, { prefix: wanted.prefix, label, validFor, preferredFor })
+  const { label = node.nic.name } = settings
+  const { segment } = call.services
+  node.raiseAddress(local, {
+    prefix: wanted.prefix,
+    label,
+    validFor: segment.simulated(settings.validFor),
+    preferredFor: segment.simulated(settings.preferredFor),
+  })
   return 0
 }
 
 interface AddressSettings {
   device: string | undefined
   label?: string
-  /** Simulated milliseconds. */
+  /** Real milliseconds: lifetimes of addresses do not pass faster on a fast clock, see `Segment.simulated`. */
   validFor: number
   preferredFor: number
 }

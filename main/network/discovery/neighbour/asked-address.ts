@@ -17,7 +17,8 @@ export type Next =
   | { readonly kind: 'ask' }
   /** Nobody saw the system ask. `hasEntry`: the table has room for the address, though. */
   | { readonly kind: 'not-asked'; readonly hasEntry: boolean }
-  | { readonly kind: 'answered'; readonly entry: NeighbourEntry }
+  /** `isOld`: the table said the same before the datagram, so that the system may have asked nobody because of it. */
+  | { readonly kind: 'answered'; readonly entry: NeighbourEntry; readonly isOld: boolean }
   /** Known from before; it may still be confirmed. */
   | { readonly kind: 'remembered'; readonly entry: NeighbourEntry }
   | { readonly kind: 'silent'; readonly shown: string }
@@ -65,6 +66,8 @@ export class AskedAddress {
   readonly address: string
   /** Complete before the first datagram: on a table without states that is no answer to us. */
   readonly #knownMac: string | undefined
+  /** Confirmed before the first datagram, and not seen otherwise since. */
+  #reachableMac: string | undefined
   #round: Round | undefined
   #earlierRequests = 0
   #firstSentAt: number | undefined
@@ -79,9 +82,14 @@ export class AskedAddress {
   /** An entry that has failed is thrown out whenever the system needs the room. */
   #lastShown = ''
 
-  constructor(address: string, knownMac: string | undefined) {
+  /**
+   * What the table held before the first datagram: `knownMac`: in a complete entry · `reachableMac`: in one that the system
+   * took for confirmed.
+   */
+  constructor(address: string, knownMac: string | undefined, reachableMac?: string) {
     this.address = address
     this.#knownMac = knownMac
+    this.#reachableMac = reachableMac
   }
 
   /** Requests that certainly went out. */
@@ -181,11 +189,14 @@ export class AskedAddress {
     patience: Patience,
   ): Next {
     this.#lastShown = entry?.shown ?? this.#lastShown
+    // Whatever is confirmed from now on was confirmed after the datagram.
+    if (entry?.state !== 'reachable') this.#reachableMac = undefined
     const wasRemembered = this.#isRemembered
     const wasKnown = !traits.hasStates && this.#knownMac !== undefined && this.#knownMac === entry?.mac
     this.#isRemembered = entry?.state === 'remembered' || (entry?.state === 'reachable' && wasKnown)
     if (entry !== undefined && this.#isRemembered) return { kind: 'remembered', entry }
-    if (entry?.state === 'reachable') return { kind: 'answered', entry }
+    if (entry?.state === 'reachable')
+      return { kind: 'answered', entry, isOld: entry.mac !== undefined && entry.mac === this.#reachableMac }
     if (this.#isDue) return { kind: 'wait' }
     if (entry === undefined && traits.listsUnanswered && !round.isOver) this.#discountUnheard(round)
     if (entry?.state === 'asking') round.seenAt = readAt

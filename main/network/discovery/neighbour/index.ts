@@ -1,3 +1,3 @@
 export { createDatagramSender } from './datagrams.ts'
 export { createNeighbourReader, readLocalFile } from './read-neighbours.ts'
-export { sweepNeighbours } from './sweep.ts'
+export { sweepNeighbours, type LinkState } from './sweep.ts'

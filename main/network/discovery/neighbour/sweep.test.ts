@@ -258,6 +258,39 @@ describe('a neighbour that is remembered', () => {
     expect(lastOf(observations).get(addressAt(0))).toMatchObject({ answer: 'silent', probes: 5 })
   })
 
+  it('as confirmed is told as such: it answered, but nobody asked', async () => {
+    const world = createWorld({ hosts: new Map([[addressAt(1), { mac: macAt(1) }]]) })
+    world.kernel.remember(addressAt(0), macAt(0), 'REACHABLE')
+    const { observations } = await world.sweep(addressList(2))
+    expect(world.kernel.requestsFor(addressAt(0))).toEqual([])
+    expect(lastOf(observations).get(addressAt(0))).toMatchObject({
+      answer: 'answered',
+      probes: 0,
+      macs: [macAt(0)],
+      detail: 'REACHABLE already before it was asked',
+    })
+    expect(lastOf(observations).get(addressAt(1))).toMatchObject({ probes: 1, detail: 'REACHABLE' })
+  })
+
+  it('as confirmed and is thrown out meanwhile is asked for like the others', async () => {
+    const hosts = new Map([[addressAt(0), { mac: macAt(0) }]])
+    const world = createWorld({ hosts })
+    world.kernel.remember(addressAt(0), macAt(0), 'REACHABLE')
+    const { sender } = world.kernel
+    const { observations } = await world.sweep([addressAt(0)], {
+      sender: {
+        send: (addresses, signal) => {
+          world.kernel.flush()
+          return sender.send(addresses, signal)
+        },
+      },
+      // The answer takes until after the first look.
+      readTable: (signal) => world.kernel.readTable(signal),
+    })
+    expect(lastOf(observations).get(addressAt(0))).toMatchObject({ answer: 'answered' })
+    expect(world.kernel.requestsFor(addressAt(0))).toHaveLength(1)
+  })
+
   it('by the administrator stays unclear', async () => {
     const world = createWorld({ hosts: new Map([[addressAt(0), { mac: macAt(0) }]]) })
     world.kernel.remember(addressAt(0), macAt(0), 'PERMANENT')
@@ -542,7 +575,7 @@ it('a sender that is slow gets fewer addresses at a time', async () => {
 describe('an interface without a link', () => {
   it('hears nobody, so nobody is silent', async () => {
     const { observations, warnings } = await createWorld().sweep(addressList(9), {
-      hasLink: () => Promise.resolve(false),
+      linkState: () => Promise.resolve('down'),
     })
     expect(answersOf(observations, 'unclear')).toHaveLength(9)
     expect(warnings).toEqual([
@@ -555,10 +588,35 @@ describe('an interface without a link', () => {
     const world = createWorld({ hosts })
     const started = world.clock.now()
     const { observations } = await world.sweep(addressList(9), {
-      hasLink: () => Promise.resolve(Math.abs(world.clock.now() - started - 2000) > 200),
+      linkState: () => Promise.resolve(Math.abs(world.clock.now() - started - 2000) > 200 ? 'up' : 'down'),
     })
     expect(answersOf(observations, 'answered')).toHaveLength(1)
     expect(answersOf(observations, 'unclear')).toHaveLength(8)
+  })
+})
+
+describe('a link that cannot be told', () => {
+  it('for a moment delays silence, and does not prevent it', async () => {
+    const world = createWorld({ hosts: new Map([[addressAt(0), { mac: macAt(0) }]]) })
+    let looks = 0
+    const { observations, warnings } = await world.sweep(addressList(9), {
+      linkState: () => Promise.resolve(++looks % 3 === 0 ? 'up' : 'unknown'),
+    })
+    expect(answersOf(observations, 'answered')).toHaveLength(1)
+    expect(answersOf(observations, 'silent')).toHaveLength(8)
+    expect(warnings).toEqual([])
+  })
+
+  it('at all leaves everything unclear but the answers, and says so', async () => {
+    const world = createWorld({ hosts: new Map([[addressAt(0), { mac: macAt(0) }]]) })
+    const { observations, warnings } = await world.sweep(addressList(9), {
+      linkState: () => Promise.resolve('unknown'),
+    })
+    expect(answersOf(observations, 'answered')).toHaveLength(1)
+    expect(answersOf(observations, 'unclear')).toHaveLength(8)
+    expect(warnings).toEqual([
+      'It cannot be told whether eth0 of workstation has a link, so the silence of 8 addresses says nothing. Check that /sys/class/net/eth0/carrier can be read there, or search from another machine with --via.',
+    ])
   })
 })
 

@@ -21,9 +21,10 @@ export interface SweepOptions {
   readonly readTable: (signal: AbortSignal) => Promise<NeighbourTable>
   /**
    * Whether the interface has a link (carrier), asked with every reading of the table. Without one Linux still counts
-   * its questions, though nobody can hear them: then nothing that is not decided yet is believed. Default: it has.
+   * its questions, though nobody can hear them: then nothing that is not decided yet is believed. While it is `unknown`
+   * nobody is called silent. Default: it has one.
    */
-  readonly hasLink?: (signal: AbortSignal) => Promise<boolean>
+  readonly linkState?: (signal: AbortSignal) => Promise<LinkState>
   readonly clock: Clock
   readonly signal: AbortSignal
   /** Each observation as soon as it is certain. An address whose MAC address changes is reported again, with both. */
@@ -39,6 +40,9 @@ export interface SweepOptions {
    */
   readonly requests?: 3 | 5
 }
+
+/** `unknown`: it could not be told, which is neither. */
+export type LinkState = 'up' | 'down' | 'unknown'
 
 const patienceOf: Readonly<Record<3 | 5, Patience>> = {
   3: { requests: 3, span: 4000, listen: 2000 },
@@ -68,7 +72,7 @@ const smallestBatch = 8
 const longestRound = 20_000
 /** Readings in a row after which a table that takes nothing at all is called full. */
 const mostFutile = 5
-/** Failed readings in a row after which the table is called unreadable. */
+/** Failed readings in a row after which the table is called unreadable, and the link one that cannot be told. */
 const mostUnreadable = 3
 
 /**
@@ -110,12 +114,15 @@ class Sweep {
   readonly #observations: Observation[] = []
   readonly #unclear: UnclearAddresses
   readonly #knownMacs = new Map<string, string>()
+  /** MAC addresses of entries that were confirmed at the last reading. */
+  #reachableMacs: ReadonlyMap<string, string> = new Map()
   #readEndedAt = 0
   #readingTook = 0
   #largestBatch = Infinity
   #foreignQuestions = 0
   #futile = 0
   #unreadable = 0
+  #linkUnknown = 0
   #unknownLines = 0
   #isSwept = false
   #isFull = false
@@ -172,6 +179,11 @@ class Sweep {
     this.#unreadable = 0
     this.#unknownLines = Math.max(this.#unknownLines, table.unknownLines)
     const traits = sourceTraits[table.source]
+    this.#reachableMacs = new Map(
+      table.entries.flatMap(({ address, state, mac }) =>
+        state === 'reachable' && mac !== undefined ? [[address, mac]] : [],
+      ),
+    )
     if (traits.hasStates)
       this.#foreignQuestions = table.entries.filter(
         ({ address, state }) => state === 'asking' && !this.#open.has(address) && !this.#tails.has(address),
@@ -179,9 +191,13 @@ class Sweep {
     return { entries: table.entries, traits }
   }
 
-  async #hasLink(): Promise<boolean> {
-    const { signal, hasLink } = this.#options
-    return hasLink === undefined || (await orAborted(signal, hasLink(signal)))
+  async #readLink(): Promise<LinkState> {
+    const { signal, linkState } = this.#options
+    const state = linkState === undefined ? 'up' : await orAborted(signal, linkState(signal))
+    this.#linkUnknown = state === 'unknown' ? this.#linkUnknown + 1 : 0
+    if (state === 'down') this.#giveUp({ kind: 'no-link' })
+    else if (this.#linkUnknown >= mostUnreadable) this.#giveUp({ kind: 'link-unknown' })
+    return state
   }
 
   async #send(): Promise<void> {
@@ -192,7 +208,7 @@ class Sweep {
     while (batch.length < room && this.#next < this.#fresh.length) {
       const address = this.#fresh[this.#next++]
       if (address === undefined) break
-      const asked = new AskedAddress(address, this.#knownMacs.get(address))
+      const asked = new AskedAddress(address, this.#knownMacs.get(address), this.#reachableMacs.get(address))
       this.#open.set(address, asked)
       batch.push(asked)
     }
@@ -266,10 +282,9 @@ class Sweep {
 
   async #look(): Promise<void> {
     const readAt = this.#watch.elapsed()
-    const [table, hasLink] = await Promise.all([this.#read(), this.#hasLink()])
+    const [table, link] = await Promise.all([this.#read(), this.#readLink()])
     this.#readEndedAt = this.#watch.elapsed()
     this.#readingTook = this.#readEndedAt - readAt
-    if (!hasLink) this.#giveUp({ kind: 'no-link' })
     if (table === undefined) return
     const entries = new Map(table.entries.map((entry) => [entry.address, entry]))
     if (table.traits.hasStates)
@@ -287,7 +302,8 @@ class Sweep {
       if (!wasAsked && (open.requests > 0 || next.kind === 'answered' || next.kind === 'remembered'))
         asked += 1
     }
-    for (const [asked, shown] of silent) this.#close(asked, 'silent', [], shown)
+    // Nobody heard whether the questions got out: the next look tells.
+    if (link === 'up') for (const [asked, shown] of silent) this.#close(asked, 'silent', [], shown)
     this.#handleMisses(misses, asked, readAt)
     this.#letRememberedGo(entries, readAt)
     this.#reportChangedMacs(entries)
@@ -312,8 +328,10 @@ class Sweep {
       case 'answered': {
         const { mac, shown } = next.entry
         const macs = new Set(mac === undefined ? [] : [mac])
-        this.#close(asked, 'answered', [...macs], shown)
-        this.#answered.set(asked.address, { macs, requests: asked.requests })
+        const requests = next.isOld ? 0 : Math.max(1, asked.requests)
+        const detail = next.isOld ? `${shown} already before it was asked` : shown
+        this.#close(asked, 'answered', [...macs], detail, requests)
+        this.#answered.set(asked.address, { macs, requests })
       }
     }
   }
@@ -374,7 +392,7 @@ class Sweep {
       this.#report(
         address,
         'answered',
-        answered.requests,
+        Math.max(1, answered.requests),
         [...answered.macs],
         `${shown}, by another MAC address than before`,
       )
@@ -404,18 +422,18 @@ class Sweep {
     }
   }
 
-  #close(asked: AskedAddress, answer: Observation['answer'], macs: readonly string[], detail: string): void {
+  #close(
+    asked: AskedAddress,
+    answer: Observation['answer'],
+    macs: readonly string[],
+    detail: string,
+    requests = asked.requests,
+  ): void {
     // Decided already, in the same turn.
     if (!this.#open.delete(asked.address)) return
     this.#due.delete(asked)
     if (answer !== 'answered') this.#tails.set(asked.address, asked.busyUntil)
-    this.#report(
-      asked.address,
-      answer,
-      answer === 'answered' ? Math.max(1, asked.requests) : asked.requests,
-      macs,
-      detail,
-    )
+    this.#report(asked.address, answer, requests, macs, detail)
   }
 
   #report(

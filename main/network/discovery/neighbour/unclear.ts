@@ -9,6 +9,7 @@ export type UnclearReason =
   | { readonly kind: 'remembered'; readonly entry: NeighbourEntry }
   | { readonly kind: 'unseen' }
   | { readonly kind: 'no-link' }
+  | { readonly kind: 'link-unknown' }
   | { readonly kind: 'unreadable'; readonly reason: string }
 
 /** Collects the reasons of one sweep: a few words for each address, and one warning for all that share a reason. */
@@ -63,6 +64,10 @@ export class UnclearAddresses {
         return [
           `${name} of ${place} had no link, so nobody could hear all the questions for ${addresses}. Check the cable and the switch port, then search again.`,
         ]
+      case 'link-unknown':
+        return [
+          `It cannot be told whether ${name} of ${place} has a link, so the silence of ${addresses} says nothing. Check that /sys/class/net/${name}/carrier can be read there, or search from another machine with --via.`,
+        ]
       case 'unreadable':
         return [
           `${reason.reason} So nothing can be said about ${addresses}. Search from another machine with --via.`,
@@ -88,6 +93,8 @@ function detailOf(reason: UnclearReason): string {
       return 'no entry, and the table does not list who did not answer'
     case 'no-link':
       return 'the interface had no link'
+    case 'link-unknown':
+      return 'it cannot be told whether the interface has a link'
     case 'unreadable':
       return 'the neighbour table cannot be read'
   }

@@ -30,6 +30,8 @@ export function simulatedVantage(
     readonly facts: VantageFacts
     readonly clock: Clock
     readonly hasArping?: boolean
+    /** What its neighbour table holds already, as confirmed: MAC address by address. */
+    readonly remembers?: ReadonlyMap<string, string>
     readonly onAsk?: (method: string, addresses: readonly string[]) => void
   },
 ): Vantage {
@@ -71,20 +73,36 @@ export function simulatedVantage(
       if (request === 2) ask.onSwept?.()
       await clock.sleep(question.pauseMilliseconds, ask.signal)
     }
-    const observations = [...heard].map(([address, macs]): Observation => ({
-      address,
-      vantage: name,
-      method: question.method,
-      at: new Date(clock.now()).toISOString(),
-      answer: macs.size > 0 ? 'answered' : 'silent',
-      layer: 'link',
-      probes: question.requests,
-      macs: [...macs],
-      detail: macs.size > 0 ? 'REACHABLE' : 'FAILED',
-    }))
+    const observations = [...heard].map(([address, macs]): Observation => {
+      const remembered = question.method === 'neighbour-table' ? options.remembers?.get(address) : undefined
+      if (remembered !== undefined) return memoryOf(address, remembered)
+      return {
+        address,
+        vantage: name,
+        method: question.method,
+        at: new Date(clock.now()).toISOString(),
+        answer: macs.size > 0 ? 'answered' : 'silent',
+        layer: 'link',
+        probes: question.requests,
+        macs: [...macs],
+        detail: macs.size > 0 ? 'REACHABLE' : 'FAILED',
+      }
+    })
     for (const observation of observations) ask.onObservation?.(observation)
     return { observations, warnings: [] }
   }
+
+  const memoryOf = (address: string, mac: string): Observation => ({
+    address,
+    vantage: name,
+    method: 'neighbour-table',
+    at: new Date(clock.now()).toISOString(),
+    answer: 'answered',
+    layer: 'link',
+    probes: 0,
+    macs: [mac],
+    detail: 'REACHABLE already before it was asked',
+  })
 
   return {
     name,

@@ -252,6 +252,12 @@ export class SimulatedSegment {
     const [first, second] = args
     if (first === '-j') return this.#show(host)
     if (first === '-o') return ended(255, '', 'Option "-o" is unknown, try "ip -help".\n')
+    if (first === 'neigh' && second === 'flush') {
+      if (options.asRoot !== true)
+        return ended(1, '', 'Failed to send flush request: Operation not permitted\n')
+      host.neighbours.delete(args[3] ?? '')
+      return ended(0, '')
+    }
     if (first === 'neigh') return this.#neighbours(host, args[3] ?? '')
     if (first !== 'address' || options.asRoot !== true)
       return ended(2, '', 'RTNETLINK answers: Operation not permitted\n')

@@ -199,7 +199,12 @@ export function createSimulatedKernel(options: SimulatedKernelOptions): Simulate
       }),
     requestsFor: (address) => requests.get(address) ?? [],
     remember: (address, mac, shown = 'STALE') =>
-      void entries.set(address, { state: 'remembered', mac, shown, requests: 0, probeAt: undefined }),
+      void entries.set(
+        address,
+        shown === 'REACHABLE'
+          ? { state: 'reachable', mac, requests: 0 }
+          : { state: 'remembered', mac, shown, requests: 0, probeAt: undefined },
+      ),
     announce: (address, mac) => void entries.set(address, { state: 'reachable', mac, requests: 1 }),
     flush: (isFlushed = () => true) => {
       for (const address of [...entries.keys()]) if (isFlushed(address)) entries.delete(address)
