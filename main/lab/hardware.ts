@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { PlanNode, ProcedureVariant } from '../../shared/plan/index.ts'
 import type { LabContext } from './context.ts'
+import { machineSchema, type Machine } from './machine.ts'
 
 export const gibibyte = 1024 ** 3
 
@@ -12,6 +13,15 @@ export interface Disk {
   model: string
   serial: string
   partitions: Partition[]
+  /** Paths in /dev/disk. */
+  links: string[]
+  /** Besides the table of partitions: file systems and members that fill the whole disk. */
+  signatures: string[]
+  health: 'passed' | 'failing' | 'none'
+  /** Name of the multipath device that it is a path of. */
+  multipath: string | null
+  isRemovable: boolean
+  isReadOnly: boolean
 }
 
 export interface Partition {
@@ -42,6 +52,10 @@ export interface Hardware {
   disks: Disk[]
 }
 
+export function machineOf({ scenario }: LabContext, node: PlanNode): Machine {
+  return scenario.machines[node.name] ?? machineSchema.parse({})
+}
+
 /** Facts that a machine has without being asked; the same plan always gives the same machine. */
 export function stableHash(...parts: string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
@@ -56,21 +70,65 @@ export function machineIdentity(node: PlanNode): { edgeHostId: string; mac: stri
   }
 }
 
-export function createHardware(context: LabContext, node: PlanNode): Hardware {
+export function createHardware(context: LabContext, node: PlanNode, machine: Machine): Hardware {
   const { plan, faults } = context
   const small = faults.active('small-disk', node.name)?.fault
   const sizeOf = (disk: 'system' | 'storage') => (small?.disk === disk ? small.gigabytes : 500) * 1000 ** 3
   const serial = stableHash('disk', node.name).slice(0, 12).toUpperCase()
-  const system = systemDisk(sizeOf('system'), serial, plan.cluster.storagePoolDrive)
+  const { storageDrive } = machine
+  const planned = plan.cluster.storagePoolDrive
+  // A link of the plan leads to some disk.
+  const path = storageDrive.path ?? (planned.startsWith('/dev/disk/') ? '/dev/sdb' : planned)
+  const system = systemDisk(sizeOf('system'), serial, path)
   const storage: Disk = {
-    path: plan.cluster.storagePoolDrive,
-    size: sizeOf('storage'),
-    model: 'Virtual disk',
-    serial: `${serial}-2`,
-    partitions: [],
+    ...diskOf(path, sizeOf('storage'), `${serial}-2`),
+    signatures: [...storageDrive.signatures],
+    health: storageDrive.health,
+    multipath: storageDrive.multipath,
+    isRemovable: storageDrive.isRemovable,
+    isReadOnly: storageDrive.isReadOnly,
+  }
+  if (planned.startsWith('/dev/disk/') && storageDrive.path === undefined) storage.links.push(planned)
+  if (storageDrive.mountPoint !== null) {
+    storage.partitions = [
+      {
+        path: partitionPath(path, 1),
+        size: storage.size,
+        fsType: 'xfs',
+        label: 'data',
+        mountPoint: storageDrive.mountPoint,
+      },
+    ]
   }
   const hasStorage = faults.active('disk-missing', node.name) === null
-  return { cpus: 8, memoryBytes: 32 * gibibyte, disks: hasStorage ? [system, storage] : [system] }
+  const further = Array.from({ length: machine.furtherDisks }, (_, index) =>
+    diskOf(`/dev/nvme${index + 2}n1`, 10 * 1000 ** 3, `${serial}-${index + 3}`),
+  )
+  return {
+    cpus: machine.cpus,
+    memoryBytes: machine.memoryGibibytes * gibibyte,
+    disks: [system, ...(hasStorage ? [storage] : []), ...further],
+  }
+}
+
+function diskOf(path: string, size: number, serial: string): Disk {
+  return {
+    path,
+    size,
+    model: 'Virtual disk',
+    serial,
+    partitions: [],
+    links: [`/dev/disk/by-id/${path.includes('nvme') ? 'nvme' : 'scsi'}-Virtual_disk_${serial}`],
+    signatures: [],
+    health: 'passed',
+    multipath: null,
+    isRemovable: false,
+    isReadOnly: false,
+  }
+}
+
+function partitionPath(disk: string, number: number): string {
+  return `${disk}${/\d$/.test(disk) ? 'p' : ''}${number}`
 }
 
 function systemDisk(size: number, serial: string, storagePath: string): Disk {
@@ -87,12 +145,9 @@ function systemDisk(size: number, serial: string, storagePath: string): Disk {
     ['COS_PERSISTENT', Math.max(size - used, gibibyte), '/usr/local'],
   ]
   return {
-    path,
-    size,
-    model: 'Virtual disk',
-    serial: `${serial}-1`,
+    ...diskOf(path, size, `${serial}-1`),
     partitions: layout.map(([label, bytes, mountPoint], index) => ({
-      path: `${path}${index + 1}`,
+      path: partitionPath(path, index + 1),
       size: Math.round(bytes),
       fsType: label === 'COS_GRUB' ? 'vfat' : 'ext4',
       label,
@@ -111,19 +166,19 @@ export function firstHostOf(network: string): string {
   return [...octets.slice(0, 3), String(Number(octets[3]) + 1)].join('.')
 }
 
-export function createNic(context: LabContext, node: PlanNode, mac: string): Nic {
+export function createNic(context: LabContext, node: PlanNode, mac: string, machine: Machine): Nic {
   const { site } = context.plan
   const gateway = site.gateway ?? firstHostOf(site.network)
   return {
     name: node.nic.name === 'auto' ? 'ens160' : node.nic.name,
-    mac,
+    mac: machine.nic.mac ?? mac,
     mode: 'dhcp',
     address: node.address,
     prefix: sitePrefix(context),
     gateway,
     nameservers: [gateway],
     searchDomains: [],
-    mtu: 1500,
+    mtu: machine.nic.mtu,
     vlan: null,
     isApplying: false,
   }

@@ -69,6 +69,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const { plan } = options
   requireDistinctEndpoints(plan)
   requireHostsOfNetwork(plan, options.scenario ?? quietScenario)
+  requireMachinesOfPlan(plan, options.scenario ?? quietScenario)
   const scale = options.timeScale ?? 60
   const wallStart = Date.now()
   const simulatedStart = options.clock?.now() ?? options.simulatedStart ?? wallStart
@@ -297,5 +298,17 @@ function requireHostsOfNetwork(plan: Plan, scenario: Scenario): void {
     title: 'The scenario does not fit this plan.',
     detail: `Its host ${stray.address} (extraHosts) is not on the node network ${plan.site.network} of the plan.`,
     remedies: ['Write addresses of the node network into the scenario.'],
+  })
+}
+
+/** A machine that no node is would be a mistake of the scenario. */
+function requireMachinesOfPlan(plan: Plan, scenario: Scenario): void {
+  const stray = Object.keys(scenario.machines).find((name) => !plan.nodes.some((node) => node.name === name))
+  if (stray === undefined) return
+  throw new AppError({
+    code: 'LAB_PLAN_UNFIT',
+    title: 'The scenario does not fit this plan.',
+    detail: `It describes the machine of ${stray} (machines); the plan has no such node.`,
+    remedies: [`Use the names of the plan: ${plan.nodes.map(({ name }) => name).join(', ')}.`],
   })
 }

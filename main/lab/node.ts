@@ -12,10 +12,12 @@ import {
   createHardware,
   createNic,
   machineIdentity,
+  machineOf,
   stableHash,
   type Hardware,
   type Nic,
 } from './hardware.ts'
+import type { Machine } from './machine.ts'
 import { readNetworkUnits } from './network-units.ts'
 import { SessionTokens } from './session-tokens.ts'
 import { createKeyPair } from './ssh/key-pair.ts'
@@ -54,6 +56,7 @@ export class LabNode {
   readonly name: string
   readonly plan: PlanNode
   readonly edgeHostId: string
+  readonly machine: Machine
   readonly hardware: Hardware
   readonly nic: Nic
   readonly files: VirtualFileSystem
@@ -70,6 +73,8 @@ export class LabNode {
   stage: NodeStage = 'off'
   /** How often it was started. */
   boots = 0
+  /** When its kernel was started the last time; simulated milliseconds. */
+  startedAt = 0
   hostName: string
   identity: ServerIdentity = { certificate: '', key: '' }
   /** OpenSSH private keys. */
@@ -94,16 +99,18 @@ export class LabNode {
     this.#context = context
     this.plan = plan
     this.name = plan.name
+    this.machine = machineOf(context, plan)
     const { edgeHostId, mac } = machineIdentity(plan)
-    this.edgeHostId = edgeHostId
+    this.edgeHostId = this.machine.edgeHostId ?? edgeHostId
     const initialHostName = edgeHostId.startsWith('edge-') ? edgeHostId : `edge-${edgeHostId}`
-    this.hardware = createHardware(context, plan)
-    this.nic = createNic(context, plan, mac)
+    this.hardware = createHardware(context, plan, this.machine)
+    this.nic = createNic(context, plan, mac, this.machine)
     const duplicate = context.faults.active('duplicate-host-name', plan.name)?.fault
     const original = context.plan.nodes.find((node) => node.name === duplicate?.of)
     this.#initialHostName = original === undefined ? initialHostName : machineIdentity(original).edgeHostId
     this.hostName = this.#initialHostName
-    this.agentVersion = context.scenario.agent.version ?? agentVersions[context.variant]
+    this.agentVersion =
+      this.machine.agentVersion ?? context.scenario.agent.version ?? agentVersions[context.variant]
     const folder = join(context.folder, stableHash(plan.name).slice(0, 16))
     mkdirSync(folder, { recursive: true })
     this.files = new VirtualFileSystem(folder, () => context.scheduler.now())
@@ -126,6 +133,11 @@ export class LabNode {
     )
     this.isInCluster = context.faults.active('already-in-cluster', plan.name) !== null
     this.#fillFiles(user)
+  }
+
+  /** Its own clock, which may be wrong; milliseconds since the Unix epoch. */
+  clockNow(): number {
+    return this.#context.scheduler.now() + this.machine.clock.offsetSeconds * 1000
   }
 
   /** Keys and certificate; the slow part of making a node. */
@@ -196,6 +208,7 @@ export class LabNode {
     scheduler.after(durations.boot, () => {
       if (life !== this.#life) return
       this.stage = 'starting'
+      this.startedAt = scheduler.now()
       this.#readConfigurationOfBoot()
       scheduler.after(localUiStart, () => {
         if (life !== this.#life) return
@@ -335,7 +348,7 @@ export class LabNode {
       '/root',
       '/dev',
       '/proc/net',
-      '/sys/firmware/efi',
+      ...(this.machine.firmware === 'uefi' ? ['/sys/firmware/efi'] : []),
       `/sys/class/net/${this.nic.name}`,
     ]) {
       files.makeFolders(folder, 'root')
@@ -345,17 +358,17 @@ export class LabNode {
     files.write('/usr/lib/os-release', osRelease)
     files.write(
       '/proc/cmdline',
-      'BOOT_IMAGE=(loop0)/boot/vmlinuz console=tty1 root=LABEL=COS_ACTIVE cos-img/filename=/cOS/active.img net.ifnames=1\n',
+      `BOOT_IMAGE=(loop0)/boot/vmlinuz console=tty1 ${bootArguments[this.machine.bootState]} net.ifnames=1\n`,
     )
     files.write('/proc/meminfo', memoryInfo(this.hardware.memoryBytes))
-    files.write('/proc/cpuinfo', cpuInfo(this.hardware.cpus))
+    files.write('/proc/cpuinfo', cpuInfo(this.hardware.cpus, this.machine.cpuFlags))
     const interfaceFiles = {
       address: this.nic.mac,
-      carrier: '1',
+      carrier: this.machine.nic.hasCarrier ? '1' : '0',
       carrier_changes: '2',
       // IFF_UP, IFF_BROADCAST, IFF_MULTICAST (linux/if.h)
       flags: '0x1003',
-      operstate: 'up',
+      operstate: this.machine.nic.hasCarrier ? 'up' : 'down',
     }
     for (const [name, content] of Object.entries(interfaceFiles)) {
       files.write(`/sys/class/net/${this.nic.name}/${name}`, `${content}\n`)
@@ -402,10 +415,18 @@ function memoryInfo(bytes: number): string {
   return `MemTotal:       ${kibibytes} kB\nMemFree:        ${Math.round(kibibytes * 0.8)} kB\nMemAvailable:   ${Math.round(kibibytes * 0.9)} kB\nSwapTotal:      0 kB\n`
 }
 
-function cpuInfo(count: number): string {
+/** What the kernel is started with (palette.md §6.3). */
+const bootArguments: Readonly<Record<Machine['bootState'], string>> = {
+  active_boot: 'root=LABEL=COS_ACTIVE cos-img/filename=/cOS/active.img',
+  passive_boot: 'root=LABEL=COS_PASSIVE cos-img/filename=/cOS/passive.img',
+  recovery_boot: 'root=LABEL=COS_SYSTEM cos-img/filename=/cOS/recovery.img recovery-mode',
+  livecd_boot: 'cdroot root=live:CDLABEL=COS_LIVE rd.live.dir=/ rd.live.squashimg=rootfs.squashfs',
+}
+
+function cpuInfo(count: number, flags: readonly string[]): string {
   return Array.from(
     { length: count },
     (_, index) =>
-      `processor\t: ${index}\nmodel name\t: Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz\nflags\t\t: fpu sse4_2 avx avx2 aes hypervisor\n`,
+      `processor\t: ${index}\nmodel name\t: Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz\nflags\t\t: ${flags.join(' ')}\n`,
   ).join('\n')
 }

@@ -4,6 +4,7 @@ import { macAddressSchema } from '../../shared/addresses/index.ts'
 import { AppError } from '../../shared/errors/index.ts'
 import { variantSchema } from '../../shared/plan/index.ts'
 import { durationNames, parseDuration } from './durations.ts'
+import { machineSchema } from './machine.ts'
 
 const duration = z.union([z.string(), z.number()]).transform((value, context) => {
   const milliseconds = parseDuration(value)
@@ -134,6 +135,8 @@ const scenarioSchema = z.strictObject({
     .default([]),
   /** Programs that the image of the nodes has. */
   tools: z.strictObject({ arping: z.boolean().default(true) }).prefault({}),
+  /** Machines that are not like the others, by the name of their node in the plan. */
+  machines: z.record(z.string(), machineSchema).default({}),
   faults: z.array(faultSchema).default([]),
 })
 export type Scenario = z.infer<typeof scenarioSchema>

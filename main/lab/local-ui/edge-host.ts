@@ -6,7 +6,7 @@ const gigabyte = 1000 ** 3
 
 /** `v1EdgeHostInfo` of a node (palette.md §7.3, host facts). */
 export function edgeHostInfo(context: LabContext, node: LabNode): Record<string, unknown> {
-  const { nic, hardware } = node
+  const { nic, hardware, machine } = node
   const now = new Date(context.scheduler.now()).toISOString()
   return {
     metadata: { id: node.edgeHostId, name: node.hostName, labels: {}, tags: {}, lastModifiedTimestamp: now },
@@ -16,8 +16,8 @@ export function edgeHostInfo(context: LabContext, node: LabNode): Record<string,
       paletteEndpointURL: '',
       nodeRole: node.isInCluster ? 'controlplane' : 'unknown',
       hardwareSpec: {
-        archType: 'amd64',
-        cpu: { cores: hardware.cpus },
+        archType: machine.architecture,
+        cpu: { cores: machine.cpusByLocalUi ?? hardware.cpus },
         memory: { sizeInMB: Math.round(hardware.memoryBytes / 1024 ** 2) },
         gpus: [],
         os: { family: 'ubuntu', version: '22.04', kernel: 'linux', kernelVersion: '5.15.0-139-generic' },
@@ -37,7 +37,7 @@ export function edgeHostInfo(context: LabContext, node: LabNode): Record<string,
       hostInfo: {
         hostState: node.isInCluster ? 'in-use' : 'ready',
         hostType: 'edge-native',
-        secureBoot: false,
+        secureBoot: machine.secureBoot,
       },
       networkInfo: [
         {

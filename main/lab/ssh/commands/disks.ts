@@ -3,26 +3,47 @@ import type { Command } from '../shell.ts'
 import { split, usage } from './arguments.ts'
 
 type Cell = string | number | boolean | null | (string | null)[]
+/** A multipath device, of which a disk is one path. */
+interface Map {
+  map: string
+  size: number
+}
+type Device = Disk | Partition | Map
 
-const blockColumns: Record<string, (item: Disk | Partition) => Cell> = {
-  NAME: (item) => item.path.replace('/dev/', ''),
-  KNAME: (item) => item.path.replace('/dev/', ''),
-  PATH: (item) => item.path,
+const isDisk = (item: Device): item is Disk => 'partitions' in item
+const pathOf = (item: Device) => ('map' in item ? `/dev/mapper/${item.map}` : item.path)
+const fileSystemOf = (item: Device) =>
+  isDisk(item)
+    ? item.multipath === null
+      ? (item.signatures[0] ?? null)
+      : 'mpath_member'
+    : 'fsType' in item
+      ? item.fsType
+      : null
+
+const blockColumns: Record<string, (item: Device) => Cell> = {
+  NAME: (item) => ('map' in item ? item.map : item.path.replace('/dev/', '')),
+  KNAME: (item) => ('map' in item ? 'dm-0' : item.path.replace('/dev/', '')),
+  PATH: pathOf,
   SIZE: (item) => item.size,
-  TYPE: (item) => ('partitions' in item ? 'disk' : 'part'),
-  FSTYPE: (item) => ('fsType' in item ? item.fsType : null),
+  TYPE: (item) => ('map' in item ? 'mpath' : isDisk(item) ? 'disk' : 'part'),
+  FSTYPE: fileSystemOf,
   LABEL: (item) => ('label' in item ? item.label : null),
   MOUNTPOINT: (item) => ('mountPoint' in item ? item.mountPoint : null),
   MOUNTPOINTS: (item) => ['mountPoint' in item ? item.mountPoint : null],
   MODEL: (item) => ('model' in item ? item.model : null),
   SERIAL: (item) => ('serial' in item ? item.serial : null),
+  VENDOR: (item) => (isDisk(item) ? 'VMware' : null),
+  WWN: () => null,
+  HCTL: () => null,
   ROTA: () => false,
-  RO: () => false,
-  RM: () => false,
-  TRAN: (item) => ('partitions' in item ? 'sas' : null),
-  PKNAME: (item) => ('partitions' in item ? null : item.path.replace('/dev/', '').replace(/p?\d+$/, '')),
+  RO: (item) => isDisk(item) && item.isReadOnly,
+  RM: (item) => isDisk(item) && item.isRemovable,
+  TRAN: (item) => (isDisk(item) ? (item.path.includes('nvme') ? 'nvme' : 'sas') : null),
+  PKNAME: (item) =>
+    isDisk(item) || 'map' in item ? null : item.path.replace('/dev/', '').replace(/(?<=\d)p\d+$|\d+$/, ''),
   UUID: () => null,
-  PTTYPE: (item) => ('partitions' in item && item.partitions.length === 0 ? null : 'gpt'),
+  PTTYPE: (item) => (isDisk(item) && item.partitions.length > 0 ? 'gpt' : null),
 }
 
 export const lsblk: Command = async (call) => {
@@ -33,12 +54,12 @@ export const lsblk: Command = async (call) => {
   const unknown = requested.find((column) => !(column in blockColumns))
   if (unknown !== undefined) return await usage(call, `lsblk: unknown column: ${unknown.toLowerCase()}`, 1)
   const wanted = call.node.hardware.disks.filter(
-    (disk) => operands.length === 0 || operands.includes(disk.path),
+    (disk) => operands.length === 0 || operands.some((path) => isAt(disk, path)),
   )
-  const missing = operands.find((path) => !call.node.hardware.disks.some((disk) => disk.path === path))
+  const missing = operands.find((path) => !call.node.hardware.disks.some((disk) => isAt(disk, path)))
   if (missing !== undefined) await call.err(`lsblk: ${missing}: not a block device\n`)
   const isInBytes = options.has('-b') || options.has('--bytes')
-  const row = (item: Disk | Partition): Record<string, Cell> =>
+  const row = (item: Device): Record<string, Cell> =>
     Object.fromEntries(
       requested.map((column) => {
         const value = blockColumns[column]?.(item) ?? null
@@ -50,13 +71,13 @@ export const lsblk: Command = async (call) => {
     )
   const isFlat = options.has('-d') || options.has('--nodeps')
   if (options.has('-J') || options.has('--json')) {
-    const blockdevices = wanted.map((disk) => ({
-      ...row(disk),
-      ...(disk.partitions.length > 0 && !isFlat ? { children: disk.partitions.map(row) } : {}),
-    }))
+    const blockdevices = wanted.map((disk) => {
+      const children = isFlat ? [] : childrenOf(disk)
+      return { ...row(disk), ...(children.length > 0 ? { children: children.map(row) } : {}) }
+    })
     await call.out(`${JSON.stringify({ blockdevices }, null, 3)}\n`)
   } else {
-    const items = wanted.flatMap((disk) => (isFlat ? [disk] : [disk, ...disk.partitions]))
+    const items = wanted.flatMap((disk) => (isFlat ? [disk] : [disk, ...childrenOf(disk)]))
     if (!options.has('-n') && !options.has('--noheadings')) await call.out(`${requested.join(' ')}\n`)
     for (const item of items) {
       await call.out(
@@ -69,18 +90,37 @@ export const lsblk: Command = async (call) => {
   return missing === undefined ? 0 : 32
 }
 
+function isAt(disk: Disk, path: string): boolean {
+  return disk.path === path || disk.links.includes(path)
+}
+
+function childrenOf(disk: Disk): Device[] {
+  return [...disk.partitions, ...(disk.multipath === null ? [] : [{ map: disk.multipath, size: disk.size }])]
+}
+
 export const wipefs: Command = async (call) => {
-  const { operands } = split(call.args)
+  const { operands, options } = split(call.args)
   if (call.user !== 'root')
     return await usage(call, 'wipefs: error: probing initialization failed: Permission denied', 1)
+  const onlyLooks = options.has('-n') || options.has('--no-act')
+  const erases = options.has('-a') || options.has('--all')
   for (const path of operands) {
-    const disk = call.node.hardware.disks.find((one) => one.path === path)
+    const disk = call.node.hardware.disks.find((one) => isAt(one, path))
     if (disk === undefined)
       return await usage(
         call,
         `wipefs: error: ${path}: probing initialization failed: No such file or directory`,
         1,
       )
+    if (!erases || onlyLooks) {
+      const types = [...(disk.partitions.length > 0 ? ['gpt'] : []), ...disk.signatures]
+      const signatures = types.map((type) => ({ device: path.replace('/dev/', ''), offset: '0x0', type, uuid: null, label: null })) // prettier-ignore
+      if (!options.has('-J') && !options.has('--json'))
+        await call.out(types.map((type) => `${path}: ${type}\n`).join('')) // prettier-ignore
+      // Real ones that find nothing print nothing.
+      else if (types.length > 0) await call.out(`${JSON.stringify({ signatures }, null, 3)}\n`)
+      continue
+    }
     if (disk.partitions.some((partition) => partition.mountPoint !== null)) {
       return await usage(
         call,
@@ -89,6 +129,7 @@ export const wipefs: Command = async (call) => {
       )
     }
     disk.partitions = []
+    disk.signatures = []
   }
   return 0
 }

@@ -19,12 +19,13 @@ export const networkctl: Command = async (call) => {
 }
 
 export const resolvectl: Command = async (call) => {
-  const { name, nameservers } = call.node.nic
+  const { name, nameservers, searchDomains } = call.node.nic
   const [verb = 'status'] = split(call.args).operands
   if (verb === 'dns')
     await call.out(`Global:
 Link 2 (${name}): ${nameservers.join(' ')}
 `)
+  else if (verb === 'domain') await call.out(`Global:\nLink 2 (${name}): ${searchDomains.join(' ')}\n`)
   else if (verb === 'status')
     await call.out(`Link 2 (${name})
   DNS Servers: ${nameservers.join(' ')}

@@ -1,10 +1,13 @@
+import { markOfScript } from '../../../appliance/facts/collect-script.ts'
 import { isIpv4 } from '../../hardware.ts'
 import { bashDatagramScript } from '../../../network/discovery/remote-datagrams.ts'
 import { batchScript } from '../../../network/programs/batch-runner.ts'
-import { launcherScript } from '../../../network/programs/remote-launcher.ts'
+import { anyShellScript, launcherScript } from '../../../network/programs/remote-launcher.ts'
 import { inputOf } from '../input.ts'
 import type { Command, CommandCall } from '../shell.ts'
+import { anyShell } from './any-shell.ts'
 import { collect, usage } from './arguments.ts'
+import { factsReport } from './facts-report.ts'
 
 /**
  * Starts a program as the product's launcher script does. That the client went away is noticed at the channel here, not by
@@ -110,6 +113,7 @@ const connectByTcp: Command = async (call) => {
  * what they do to the node and what they print is simulated, not how. A script that is changed has to be changed here.
  */
 const knownScripts: ReadonlyMap<string, Command> = new Map([
+  [anyShellScript, anyShell],
   [launcherScript, launcher],
   [bashDatagramScript, datagrams],
   [batchScript, batch],
@@ -120,7 +124,13 @@ const connectScript = 'exec 3<>"/dev/tcp/$0/$1"'
 
 export const shell: Command = async (call) => {
   const [option, script = '', , ...parameters] = call.args
-  if (option !== '-c') return await call.runLine((await collect(call.stdin.chunks())).toString(), call.user)
+  if (option !== '-c') {
+    const text = (await collect(call.stdin.chunks())).toString()
+    const mark = markOfScript(text)
+    if (mark === undefined) return await call.runLine(text, call.user)
+    await call.out(await factsReport(call, mark))
+    return 0
+  }
   if (script === connectScript) return await connectByTcp(call)
   const known = knownScripts.get(script)
   if (known !== undefined) return await known({ ...call, args: parameters })

@@ -3,11 +3,18 @@ import { split, usage } from './arguments.ts'
 
 export const kairosAgent: Command = async (call) => {
   const line = call.args.join(' ')
-  if (line === 'state get boot') await call.out('active_boot')
+  const { bootState } = call.node.machine
+  if (line === 'state get boot') await call.out(bootState)
   else if (line === 'state')
-    await call.out('kairos:\n  flavor: ubuntu\n  version: v3.4.2\nboot: active_boot\n')
+    await call.out(`kairos:\n  flavor: ubuntu\n  version: v3.4.2\nboot: ${bootState}\n`)
   else return await usage(call, `kairos-agent: unknown command "${line}"`, 1)
   return 0
+}
+
+export const mokutil: Command = async ({ node: { machine }, err, out }) => {
+  if (machine.firmware === 'bios') await err('EFI variables are not supported on this system\n')
+  else await out(`SecureBoot ${machine.secureBoot ? 'enabled' : 'disabled'}\n`)
+  return machine.firmware === 'bios' ? 1 : 0
 }
 
 export const hostnameCommand: Command = async (call) => {
@@ -92,7 +99,7 @@ export const sudo: Command = async (call) => {
 
 export const date: Command = async (call) => {
   const format = call.args.find((arg) => arg.startsWith('+'))
-  const now = call.services.now()
+  const now = call.node.clockNow()
   const seconds = String(Math.floor(now / 1000))
   const iso = new Date(now).toISOString()
   if (format === undefined) {
@@ -121,14 +128,26 @@ export const free: Command = async (call) => {
 }
 
 export const timedatectl: Command = async (call) => {
-  const now = call.services.now()
+  const { node } = call
+  const { timeZone, isSynchronized } = node.machine.clock
+  const told = new Date(node.clockNow()).toUTCString()
   const [verb = 'status'] = split(call.args).operands
+  const yesOrNo = isSynchronized ? 'yes' : 'no'
   if (verb === 'show') {
     await call.out(
-      `Timezone=UTC\nLocalRTC=no\nCanNTP=yes\nNTP=yes\nNTPSynchronized=yes\nTimeUSec=${new Date(now).toUTCString()}\nRTCTimeUSec=${new Date(now).toUTCString()}\n`,
+      `Timezone=${timeZone}\nLocalRTC=no\nCanNTP=yes\nNTP=yes\nNTPSynchronized=${yesOrNo}\nTimeUSec=${told}\nRTCTimeUSec=${told}\n`,
     )
-  } else if (verb === 'show-timesync') await call.out(`ServerName=${call.node.ntpServers[0] ?? ''}\n`)
-  else await call.out(`System clock synchronized: yes\n              NTP service: active\n`)
+  } else if (verb === 'show-timesync') {
+    // Without servers of its own it asks the one that DHCP names.
+    const servers = node.ntpServers.length > 0 ? node.ntpServers : [node.nic.gateway]
+    const list = node.ntpServers.length > 0 ? 'SystemNTPServers' : 'LinkNTPServers'
+    const [server = ''] = servers
+    await call.out(
+      `${list}=${servers.join(' ')}\nFallbackNTPServers=ntp.ubuntu.com\nServerName=${server}\nServerAddress=${server}\n` +
+        (isSynchronized ? 'NTPMessage={ Leap=0, Version=4, Mode=4, Stratum=2, Precision=-24 }\n' : '') +
+        'Frequency=0\n',
+    )
+  } else await call.out(`System clock synchronized: ${yesOrNo}\n              NTP service: active\n`)
   return 0
 }
 
@@ -147,7 +166,7 @@ const units: Record<string, (call: CommandCall) => boolean> = {
 }
 
 export const systemctl: Command = async (call) => {
-  const { operands } = split(call.args)
+  const { operands } = split(call.args, ['-p', '--property'])
   const [verb = '', ...names] = operands
   const known = (name: string) => units[name.replace(/\.service$/, '')]
   if (verb === 'is-active' || verb === 'is-enabled') {
@@ -158,6 +177,19 @@ export const systemctl: Command = async (call) => {
       if (!isActive && verb === 'is-active') code = 3
     }
     return code
+  }
+  if (verb === 'show') {
+    const blocks = names.map((name) => {
+      const isActive = known(name)?.(call)
+      const states =
+        isActive === undefined
+          ? ['not-found', 'inactive', 'dead', '']
+          : ['loaded', ...(isActive ? ['active', 'running'] : ['inactive', 'dead']), 'enabled']
+      const fields = ['LoadState', 'ActiveState', 'SubState', 'UnitFileState']
+      return `Id=${name}\n${fields.map((field, index) => `${field}=${states[index] ?? ''}\n`).join('')}`
+    })
+    await call.out(blocks.join('\n'))
+    return 0
   }
   if (call.user !== 'root')
     return await usage(call, `Failed to ${verb} ${names.join(' ')}: Interactive authentication required.`, 1)
@@ -220,8 +252,10 @@ export function idText(call: CommandCall): string {
   return `uid=${number}(${call.user}) gid=${number}(${call.user}) groups=${number}(${call.user})${number === 0 ? '' : ',116(admin)'}\n`
 }
 
-export function unameText(args: readonly string[]): string {
+export function unameText({ args, node }: CommandCall): string {
+  const machine = node.machine.architecture === 'arm64' ? 'aarch64' : 'x86_64'
+  if (args.includes('-srm')) return `Linux 5.15.0-139-generic ${machine}\n`
   if (args.includes('-r')) return '5.15.0-139-generic\n'
-  if (args.includes('-m')) return 'x86_64\n'
+  if (args.includes('-m')) return `${machine}\n`
   return 'Linux\n'
 }
