@@ -43,7 +43,7 @@ const datagrams: Command = async (call) => {
   return 0
 }
 
-/** Runs the programs that are given side by side, and prints a block for each; see `batchScript`. */
+/** Runs the programs that are given side by side, and prints for each of them what `batchScript` does. */
 const batch: Command = async (call) => {
   const commands: string[][] = []
   for (let index = 0; index < call.args.length;) {
@@ -54,41 +54,25 @@ const batch: Command = async (call) => {
   await Promise.all(
     commands.map(async (words, index) => {
       const id = index + 1
-      const text = call.hasProgram(words[0] ?? '') ? await marked(call, words) : 'm'
-      await call.out(`[${id}\n${text.length > 3500 ? 'l' : text}\n]${id}\n`)
+      const text = call.hasProgram(words[0] ?? '') ? await marked(call, words, id) : `${id}m`
+      await call.out(`${text.length > 3500 ? `${id}l` : text}\n${id}.\n`)
     }),
   )
   return 0
 }
 
-async function marked(call: CommandCall, words: string[]): Promise<string> {
-  const lines: string[] = []
-  const collectInto = (mark: string) => {
-    let text = ''
-    return {
-      write: (data: string | Buffer) => void (text += data.toString()),
-      end: () => {
-        if (text !== '')
-          lines.push(
-            ...text
-              .replace(/\n$/, '')
-              .split('\n')
-              .map((line) => `${mark}${line}`),
-          )
-      },
-    }
-  }
-  const out = collectInto('o')
-  const err = collectInto('e')
+async function marked(call: CommandCall, words: string[], id: number): Promise<string> {
+  const written = { o: '', e: '' }
   const code = await call.run(words, call.user, {
     stdin: inputOf(Buffer.alloc(0)),
     time: call.time.copy(),
-    out: out.write,
-    err: err.write,
+    out: (data) => void (written.o += data.toString()),
+    err: (data) => void (written.e += data.toString()),
   })
-  out.end()
-  err.end()
-  return [...lines, `x${code}`].join('\n')
+  const lines = (['o', 'e'] as const).flatMap((mark) =>
+    written[mark].split('\n').map((line) => `${id}${mark}${line}`),
+  )
+  return [...lines, `${id}x${code}`].join('\n')
 }
 
 /** bash connects by TCP to the address and the port that it is given, and lets go again. */
