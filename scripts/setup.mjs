@@ -43,6 +43,9 @@ const systemPrograms = [
   { program: 'arping', debianPackage: 'iputils-arping' },
   { program: 'ping', debianPackage: 'iputils-ping' },
   { program: 'busybox', debianPackage: 'busybox' },
+  // Login shells that are no POSIX shells: accounts of nodes may have one.
+  { program: 'tcsh', debianPackage: 'tcsh' },
+  { program: 'fish', debianPackage: 'fish' },
 ]
 /**
  * The arping of Thomas Habets, which tests compare with that of iputils. Debian's packages of the two exclude each other,

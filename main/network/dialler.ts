@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 export interface Endpoint {
   /** Address or name as it stands in the plan and in every message. */
@@ -12,10 +13,10 @@ export interface Endpoint {
  */
 export interface Dialler {
   /**
-   * Resolves with a connected socket. Rejects with Node's system error (`ECONNREFUSED`, …), with `ETIMEDOUT` after
+   * Resolves with a connection: a socket, or a channel through a machine in between. Rejects with Node's system error (`ECONNREFUSED`, …), with `ETIMEDOUT` after
    * `timeoutMilliseconds` of real time, or with the signal's reason.
    */
-  dial(endpoint: Endpoint, options?: DialOptions): Promise<Socket>
+  dial(endpoint: Endpoint, options?: DialOptions): Promise<Duplex>
 }
 
 export interface DialOptions {

@@ -1,4 +1,5 @@
 import type { AnyAuthMethod, AuthenticationType, AuthHandlerMiddleware, ParsedKey } from 'ssh2'
+import type { LoginMethod } from './connection.ts'
 import { readPrivateKey } from './private-key.ts'
 import type { LoginAttempt } from './ssh-errors.ts'
 
@@ -21,7 +22,13 @@ export interface SshAuthentication {
 export function createAuthentication(
   username: string,
   given: SshAuthentication,
-): { handler: AuthHandlerMiddleware; attempt: () => LoginAttempt; remark: (text: string) => void } {
+): {
+  handler: AuthHandlerMiddleware
+  attempt: () => LoginAttempt
+  /** The method of the last attempt: once the server has let us in, the one that it accepted. */
+  accepted: () => LoginMethod
+  remark: (text: string) => void
+} {
   const key: ParsedKey | undefined =
     given.privateKey === undefined ? undefined : readPrivateKey(given.privateKey, given.passphrase)
   const tried: AuthenticationType[] = []
@@ -101,6 +108,10 @@ export function createAuthentication(
       },
       remark,
     }),
+    accepted: () => {
+      const last = tried.at(-1)
+      return last === undefined || last === 'hostbased' ? 'none' : last
+    },
     remark: (text) => {
       remark ??= text
     },

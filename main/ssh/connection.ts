@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import ssh2, { type SFTPWrapper } from 'ssh2'
 import { AppError } from '../../shared/errors/index.ts'
 import type { Dialler, Endpoint } from '../network/dialler.ts'
@@ -6,9 +6,12 @@ import type { Identity } from '../storage/identity-store.ts'
 import { createAuthentication, type SshAuthentication } from './authentication.ts'
 import { execOn, type ExecOptions, type ExecResult } from './exec.ts'
 import { hostKeyAlgorithms, readHostKeyBlob, type HostKeyIdentity } from './host-key.ts'
+import { isSessionRefusal, SessionSlots } from './session-slots.ts'
 import { createSftpOperations, type SftpOperations } from './sftp.ts'
+import { openTunnel, type TunnelOptions } from './tunnel.ts'
 import {
   connectionLost,
+  droppedEarly,
   handshakeFailed,
   identityChanged,
   identityRejected,
@@ -42,6 +45,8 @@ export interface SshConnection {
   readonly endpoint: Endpoint
   /** The key that the server proved to have. */
   readonly hostKey: HostKeyIdentity
+  /** With what the server let us in. */
+  readonly loginMethod: LoginMethod
   readonly sftp: SftpOperations
   /**
    * Runs a command by the account's shell and waits for its end. Any exit code is a result, not an error.
@@ -51,6 +56,13 @@ export interface SshConnection {
    * stays usable.
    */
   exec(command: string, options?: ExecOptions): Promise<ExecResult>
+  /**
+   * A TCP connection that the server makes from where it is (RFC 4254 §7.2, `direct-tcpip`).
+   *
+   * Rejects as a dialler does (`ECONNREFUSED`, `ETIMEDOUT`, … as `code`), with `SSH_FORWARD_REFUSED` where the server does
+   * not allow it, `SSH_CONNECTION_LOST`, or the signal's reason.
+   */
+  tunnel(to: Endpoint, options?: TunnelOptions): Promise<Duplex>
   /** A raw SFTP channel for transfers; the caller ends it. */
   openSftp(): Promise<SFTPWrapper>
   /** False as soon as the connection is cut or closed. */
@@ -58,6 +70,9 @@ export interface SshConnection {
   /** Resolves when the connection has ended. Closing twice is no error. */
   close: () => Promise<void>
 }
+
+/** `none`: the server asks for nothing. */
+export type LoginMethod = 'none' | 'publickey' | 'agent' | 'password' | 'keyboard-interactive'
 
 /**
  * Connects and logs in. Exactly one attempt for each thing given: key, agent, password.
@@ -95,30 +110,45 @@ export async function connectSsh(options: ConnectSshOptions): Promise<SshConnect
   })
 
   let isOpen = true
+  const slots = new SessionSlots()
   const closed = Promise.withResolvers<undefined>()
   client.once('close', () => {
     isOpen = false
+    slots.close(connectionLost(place, 'While waiting for a free session.'))
     closed.resolve(undefined)
   })
   const isConnected = () => isOpen
+  const openSftp = async (sessionSignal?: AbortSignal): Promise<SFTPWrapper> => {
+    for (;;) {
+      if (!isOpen) throw connectionLost(place, 'Before the file transfer.')
+      const slot = await slots.take(sessionSignal, (milliseconds) =>
+        timedOut(place, 'A free session for a file transfer', milliseconds),
+      )
+      try {
+        const sftp = await startSftp(client)
+        slot.opened()
+        sftp.once('close', () => {
+          slot.release()
+        })
+        return sftp
+      } catch (error) {
+        if (isSessionRefusal(error) && (await slot.refused())) continue
+        slot.release()
+        throw connectionLost(place, 'The file transfer could not be started.', error)
+      }
+    }
+  }
 
   return {
     endpoint,
     hostKey,
-    sftp: createSftpOperations(client, place, isConnected),
-    exec: (command, execOptions = {}) => execOn(client, place, command, execOptions, isConnected),
-    openSftp: () =>
-      new Promise((resolve, reject) => {
-        if (!isOpen) {
-          reject(connectionLost(place, 'Before the file transfer.'))
-          return
-        }
-        client.sftp((error, sftp) => {
-          if (error === undefined) resolve(sftp)
-          else reject(connectionLost(place, 'The file transfer could not be started.', error))
-        })
-      }),
+    loginMethod: authentication.accepted(),
+    sftp: createSftpOperations(client, place, isConnected, openSftp),
+    exec: (command, execOptions = {}) => execOn({ client, place, isConnected, slots }, command, execOptions),
+    tunnel: (to, tunnelOptions = {}) => openTunnel(client, place, to, tunnelOptions, isConnected),
+    openSftp: () => openSftp(),
     isConnected,
+
     async close() {
       if (!isOpen) return
       client.end()
@@ -130,6 +160,31 @@ export async function connectSsh(options: ConnectSshOptions): Promise<SshConnect
       clearTimeout(timer)
     },
   }
+}
+
+async function startSftp(client: ssh2.Client): Promise<SFTPWrapper> {
+  return await new Promise<SFTPWrapper>((resolve, reject) => {
+    const handleClose = () => {
+      reject(new Error('The connection was cut.'))
+    }
+    client.once('close', handleClose)
+    const settle = (act: () => void) => {
+      client.off('close', handleClose)
+      act()
+    }
+    try {
+      client.sftp((error, sftp) => {
+        settle(() => {
+          if (error === undefined) resolve(sftp)
+          else reject(error)
+        })
+      })
+    } catch (error) {
+      settle(() => {
+        reject(error instanceof Error ? error : new Error(String(error)))
+      })
+    }
+  })
 }
 
 export interface ReadHostKeyOptions {
@@ -189,11 +244,13 @@ async function handshake(options: Handshake): Promise<{ client: ssh2.Client; hos
   const { place, signal, timeoutMilliseconds, policy } = options
   const startedAt = Date.now()
   signal?.throwIfAborted()
-  let socket: Socket
+  let socket: Duplex
   try {
     socket = await options.dialler.dial(place.endpoint, { signal, timeoutMilliseconds })
   } catch (error) {
     signal?.throwIfAborted()
+    // Of a machine in between: it says itself what is wrong with it.
+    if (error instanceof AppError) throw error
     throw unreachable(place, error instanceof Error ? error.message : String(error), error)
   }
 
@@ -239,12 +296,9 @@ async function handshake(options: Handshake): Promise<{ client: ssh2.Client; hos
     })
     client.once('close', () => {
       fail(
-        unreachable(
-          place,
-          isLoggingIn
-            ? 'The server closed the connection during the login.'
-            : 'The server closed the connection.',
-        ),
+        isLoggingIn
+          ? unreachable(place, 'The server closed the connection during the login.')
+          : droppedEarly(place, 'The server closed the connection.'),
       )
     })
     client.once('handshake', () => {
@@ -305,10 +359,10 @@ async function handshake(options: Handshake): Promise<{ client: ssh2.Client; hos
     if (error.level === 'client-authentication' && options.login !== undefined) {
       return options.login.refused(undefined)
     }
-    if (error.level === 'client-socket') return unreachable(place, error.message, error)
-    if (/before handshake|connection lost|closed/iu.test(error.message)) {
-      return unreachable(place, error.message, error)
-    }
+    const isCut =
+      error.level === 'client-socket' || /before handshake|connection lost|closed/iu.test(error.message)
+    if (isCut && !isLoggingIn) return droppedEarly(place, error.message, error)
+    if (isCut) return unreachable(place, error.message, error)
     // e.g. "Too many authentication failures"
     if (isLoggingIn && error.level === 'protocol' && options.login !== undefined) {
       return options.login.refused(`The server says: ${error.message}`)

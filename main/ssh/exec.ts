@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import type { Client, ClientChannel } from 'ssh2'
 import { AppError } from '../../shared/errors/index.ts'
 import { printableStart } from '../network/printable.ts'
+import { isSessionRefusal, type SessionSlot, type SessionSlots } from './session-slots.ts'
 import { connectionLost, timedOut, type SshPlace } from './ssh-errors.ts'
 
 export interface ExecOptions {
@@ -14,6 +15,8 @@ export interface ExecOptions {
   signal?: AbortSignal | undefined
   /** With a pseudo-terminal (sudo may insist on one); standard error then arrives in `stdout`. */
   pty?: boolean
+  /** What messages call the command; default is its beginning. */
+  description?: string
 }
 
 export interface ExecResult {
@@ -28,18 +31,59 @@ export interface ExecResult {
 
 const defaultMaxOutputBytes = 4 * 1024 * 1024
 
+/** What a command had printed when it was given up; see `printedBefore`. */
+export type PartialOutput = Pick<ExecResult, 'stdout' | 'stderr'>
+
+const printed = new WeakMap<object, PartialOutput>()
+
+/** What a command had printed before this error of `exec` ended it; `undefined` when it had not been started. */
+export function printedBefore(error: unknown): PartialOutput | undefined {
+  return typeof error === 'object' && error !== null ? printed.get(error) : undefined
+}
+
+const neverStarted = new WeakSet<Error>()
+
+/** True for an error of `exec` after which it is certain that the server has not even been asked to run the command. */
+export function wasNeverStarted(error: unknown): boolean {
+  return error instanceof Error && neverStarted.has(error)
+}
+
+interface Server {
+  readonly client: Client
+  readonly place: SshPlace
+  readonly isConnected: () => boolean
+  readonly slots: SessionSlots
+}
+
 /** Runs one command on an open connection. See `SshConnection.exec`. */
-export async function execOn(
-  client: Client,
-  place: SshPlace,
+export async function execOn(server: Server, command: string, options: ExecOptions): Promise<ExecResult> {
+  const { signal } = options
+  signal?.throwIfAborted()
+  const what = printableStart(options.description ?? command, 120)
+  for (;;) {
+    const slot = await server.slots.take(signal, (milliseconds) =>
+      timedOut(server.place, `A free session for the command ${what}`, milliseconds),
+    )
+    const result = await runIn(slot, server, command, options, what)
+    if (result !== 'no-room') return result
+  }
+}
+
+async function runIn(
+  slot: SessionSlot,
+  { client, place, isConnected }: Server,
   command: string,
   options: ExecOptions,
-  isConnected: () => boolean,
-): Promise<ExecResult> {
+  what: string,
+): Promise<ExecResult | 'no-room'> {
   const { signal, timeoutMilliseconds = 60_000, maxOutputBytes = defaultMaxOutputBytes } = options
-  signal?.throwIfAborted()
-  const what = printableStart(command, 120)
-  return await new Promise<ExecResult>((resolve, reject) => {
+  const stdout: Buffer[] = []
+  const stderr: Buffer[] = []
+  const output = (): PartialOutput => ({
+    stdout: Buffer.concat(stdout).toString('utf8'),
+    stderr: Buffer.concat(stderr).toString('utf8'),
+  })
+  return await new Promise<ExecResult | 'no-room'>((resolve, reject) => {
     let channel: ClientChannel | undefined
     let isOver = false
     const finish = (settle: () => void) => {
@@ -53,15 +97,25 @@ export async function execOn(
     /** Ends the command on the other side as far as SSH can: a signal, then the channel. */
     const giveUp = (error: Error) => {
       finish(() => {
-        if (channel !== undefined) endCommand(client, channel)
+        if (channel !== undefined) {
+          printed.set(error, output())
+          endCommand(client, channel)
+        }
         reject(error)
       })
+    }
+    const giveUpBefore = (cause?: unknown) => {
+      const error = connectionLost(place, `Before the command: ${what}`, cause)
+      neverStarted.add(error)
+      giveUp(error)
+      slot.release()
     }
     const handleAbort = () => {
       giveUp(signal?.reason instanceof Error ? signal.reason : new Error('aborted'))
     }
     const handleClose = () => {
-      giveUp(connectionLost(place, `The command was still running: ${what}`))
+      giveUp(connectionLost(place, `The command was still running: ${what}${lastWords(output())}`))
+      slot.release()
     }
     const timer = setTimeout(() => {
       giveUp(timedOut(place, `Command ${what}`, timeoutMilliseconds))
@@ -69,39 +123,32 @@ export async function execOn(
     signal?.addEventListener('abort', handleAbort, { once: true })
     client.once('close', handleClose)
     if (!isConnected()) {
-      giveUp(connectionLost(place, `Before the command: ${what}`))
+      giveUpBefore()
       return
     }
 
     try {
       client.exec(command, { pty: options.pty === true }, handleChannel)
     } catch (error) {
-      giveUp(connectionLost(place, `Before the command: ${what}`, error))
+      giveUpBefore(error)
     }
 
     function handleChannel(error: Error | undefined, stream: ClientChannel) {
       if (error !== undefined) {
-        giveUp(
-          new AppError({
-            code: 'SSH_EXEC_REFUSED',
-            title: 'The server does not run the command.',
-            detail: `${what}: ${error.message}`,
-            remedies: ['Check that the account may run commands over SSH.'],
-            node: place.node,
-            cause: error,
-          }),
-        )
+        handleRefusal(error)
         return
       }
+      slot.opened()
       channel = stream
       // A command that ends without reading its input closes the pipe: no error of ours.
       stream.on('error', () => undefined)
+      stream.once('close', () => {
+        slot.release()
+      })
       if (isOver) {
         endCommand(client, stream)
         return
       }
-      const stdout: Buffer[] = []
-      const stderr: Buffer[] = []
       let size = 0
       let exitCode: number | undefined
       let exitSignal: string | undefined
@@ -118,20 +165,52 @@ export async function execOn(
       })
       stream.once('close', () => {
         if (exitCode === undefined && exitSignal === undefined) {
-          giveUp(connectionLost(place, `It is not known how the command ended: ${what}`))
+          giveUp(
+            connectionLost(place, `It is not known how the command ended: ${what}${lastWords(output())}`),
+          )
           return
         }
         finish(() => {
-          resolve({
-            exitCode,
-            signal: exitSignal,
-            stdout: Buffer.concat(stdout).toString('utf8'),
-            stderr: Buffer.concat(stderr).toString('utf8'),
-          })
+          resolve({ exitCode, signal: exitSignal, ...output() })
         })
       })
       writeInput(stream, options.stdin, giveUp)
     }
+
+    function handleRefusal(error: Error) {
+      const refuse = () => {
+        slot.release()
+        giveUp(execRefused(place, what, error))
+      }
+      if (isOver || !isSessionRefusal(error)) {
+        refuse()
+        return
+      }
+      void slot.refused().then((mayTryAgain) => {
+        if (mayTryAgain) {
+          finish(() => {
+            resolve('no-room')
+          })
+        } else refuse()
+      })
+    }
+  })
+}
+
+/** The end of what a command printed, as the rest of a sentence. */
+function lastWords({ stdout, stderr }: PartialOutput): string {
+  const said = printableStart(`${stdout.slice(-200)}\n${stderr.slice(-200)}`.trim(), 300)
+  return said === '' ? '. It had not printed anything.' : `. It had printed: ${said}`
+}
+
+function execRefused(place: SshPlace, what: string, cause: Error): AppError {
+  return new AppError({
+    code: 'SSH_EXEC_REFUSED',
+    title: 'The server does not run the command.',
+    detail: `${what}: ${cause.message}`,
+    remedies: ['Check that the account may run commands over SSH.'],
+    node: place.node,
+    cause,
   })
 }
 

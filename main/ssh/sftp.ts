@@ -43,6 +43,7 @@ export function createSftpOperations(
   client: Client,
   place: SshPlace,
   isConnected: () => boolean,
+  openSftp: (signal: AbortSignal) => Promise<SFTPWrapper>,
 ): SftpOperations {
   /** Opens one SFTP channel for one operation, under its deadline, and closes it again. */
   async function withSftp<Result>(
@@ -83,13 +84,18 @@ export function createSftpOperations(
           }
         }),
       ])
+    const over = new AbortController()
     let sftp: SFTPWrapper | undefined
     try {
-      sftp = await step<SFTPWrapper>((done) => {
-        client.sftp((error, wrapper) => {
-          done(error, wrapper)
-        })
-      })
+      const opening = openSftp(over.signal)
+      // One that comes after everybody has gone is closed again.
+      opening.then(
+        (late) => {
+          if (over.signal.aborted) late.end()
+        },
+        () => undefined,
+      )
+      sftp = await Promise.race([ended.promise, opening])
       // Errors arrive at the callbacks; an unheard event would end the process.
       sftp.on('error', () => undefined)
       return await use(sftp, step)
@@ -98,6 +104,7 @@ export function createSftpOperations(
       throw sftpError(error, what)
     } finally {
       clearTimeout(timer)
+      over.abort()
       client.off('close', handleClose)
       signal?.removeEventListener('abort', handleAbort)
       sftp?.end()

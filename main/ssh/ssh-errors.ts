@@ -27,6 +27,30 @@ export function unreachable(place: SshPlace, detail: string, cause?: unknown): A
   })
 }
 
+const earlyDrops = new WeakSet<Error>()
+
+/**
+ * The server took the TCP connection and closed it before it proved who it is: no name and no secret was sent. A server with
+ * too many logins at once does this to some of them (`MaxStartups` of sshd_config), and one that is starting or stopping.
+ */
+export function droppedEarly(place: SshPlace, detail: string, cause?: unknown): AppError {
+  const error = new AppError({
+    ...unreachable(place, detail, cause).toData(),
+    remedies: [
+      'A machine that is starting, or that has too many logins at once, does this: wait.',
+      'If it goes on: look at MaxStartups and at the log of its SSH server, and at address filters (hosts.deny, fail2ban).',
+    ],
+    cause,
+  })
+  earlyDrops.add(error)
+  return error
+}
+
+/** True for an error after which the same connection may be tried again at once: nothing was sent that could count. */
+export function wasDroppedEarly(error: unknown): boolean {
+  return error instanceof Error && earlyDrops.has(error)
+}
+
 export function connectionLost(place: SshPlace, detail: string, cause?: unknown): AppError {
   return new AppError({
     code: 'SSH_CONNECTION_LOST',

@@ -61,3 +61,40 @@ export const missingMarker = 'landfall:missing\n'
 export function quoteWord(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`
 }
+
+/**
+ * A command line that every login shell hands on unharmed to `sh`: POSIX shells, csh and tcsh, fish. They differ in what they
+ * do with a new line, `!`, `\` and `'` between single quotes, and in how a variable is set for one command; so nothing of it
+ * is in the line. Every other character is written as `printf` reads it (POSIX, `%b`: `\0` and three octal digits).
+ *
+ * `command`: for a POSIX shell, whose place it takes.
+ */
+export function anyShellLine(command: string): string {
+  const words = pieces(`${anyShellPrelude}${command}`).map((piece) => `'${piece}'`)
+  return `sh -c '${anyShellScript}' sh ${words.join(' ')}`
+}
+
+/** Reads its parameters by `printf` as one script, and becomes that. */
+export const anyShellScript = 'eval "$(printf %b "$@")"'
+/** What sudo says must be readable, too. */
+export const anyShellPrelude = 'LC_ALL=C; export LC_ALL; exec '
+
+/** csh refuses words of more than about a thousand characters ("Word too long"). */
+const longestPiece = 900
+
+function pieces(text: string): string[] {
+  const found: string[] = []
+  let piece = ''
+  for (const byte of Buffer.from(text)) {
+    const character = String.fromCharCode(byte)
+    const written = /[A-Za-z0-9 _./:=,@%+-]/.test(character)
+      ? character
+      : `\\0${byte.toString(8).padStart(3, '0')}`
+    if (piece.length + written.length > longestPiece) {
+      found.push(piece)
+      piece = ''
+    }
+    piece += written
+  }
+  return [...found, piece]
+}

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -123,6 +123,31 @@ const ended = (stdout: string, exitCode: number | null = 0): ProgramResult => ({
 
 const busybox = '/bin/busybox'
 const shells = ['/bin/dash', '/bin/bash', busybox].filter((path) => existsSync(path))
+/** Login shells, of which some are no POSIX shells at all. */
+const accountShells = [['dash'], ['bash'], [busybox, 'sh'], ['zsh'], ['tcsh'], ['fish']].filter(
+  ([program = '', ...rest]) =>
+    spawnSync(program, [...rest, '-c', 'true'], { stdio: 'ignore' }).error === undefined,
+)
+const difficult = [
+  '$(id)',
+  '`id`',
+  "'",
+  "'\\''",
+  '"',
+  '\\',
+  '\\\\',
+  "\\'",
+  '\n',
+  '',
+  ' ',
+  '*',
+  '!!',
+  '!x',
+  '~',
+  ';',
+  '%s%%',
+  'ä€',
+]
 
 describe('a program on a node', () => {
   it.each(shells)('gets every argument byte for byte (%s)', async (sh) => {
@@ -168,6 +193,29 @@ describe('a program on a node', () => {
         ],
       },
     )
+  })
+
+  it.each(accountShells)('gets its arguments whatever the shell of the account is (%s)', async (...shell) => {
+    const { run } = runnerTo({ shell, greeting: 'Welcome!' })
+    const check = async (args: readonly string[]) => {
+      const result = await run('printf', ['%s\\000', ...args], { asRoot: false })
+      expect(result).toEqual(ended(args.map((arg) => `${arg}\0`).join('')))
+    }
+    await check(difficult)
+    await check(['x'.repeat(5000), "it's ".repeat(3000)])
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.string({ unit: 'binary' }).map((text) => text.replaceAll('\0', '')),
+          { minLength: 1, maxLength: 4 },
+        ),
+        check,
+      ),
+      { numRuns: 10 },
+    )
+    expect(await run('cat', [], { input: 'line\n' })).toEqual(ended('line\n'))
+    expect(await run('sh', ['-c', 'exit 3'])).toEqual(ended('', 3))
+    expect(await run('no-such-program')).toEqual({ kind: 'missing' })
   })
 
   it('is refused when an argument has a NUL, which no shell can pass on', async () => {

@@ -1,9 +1,16 @@
 import { AppError } from '../../../shared/errors/index.ts'
 import { Semaphore } from '../../engine/semaphore.ts'
-import type { SshConnection } from '../../ssh/index.ts'
+import { printedBefore, type SshConnection } from '../../ssh/index.ts'
 import { printableStart } from '../printable.ts'
 import type { ProgramResult, ProgramRunner, RunOptions } from './program-runner.ts'
-import { beginMarker, launcherScript, missingMarker, quoteWord, supervisorScript } from './remote-launcher.ts'
+import {
+  anyShellLine,
+  beginMarker,
+  launcherScript,
+  missingMarker,
+  quoteWord,
+  supervisorScript,
+} from './remote-launcher.ts'
 
 export interface SshRunnerOptions {
   /** Name of the node as in the plan, or `user@host`. */
@@ -13,7 +20,7 @@ export interface SshRunnerOptions {
   readonly password?: () => Promise<string>
 }
 
-/** OpenSSH allows ten sessions on a connection (MaxSessions); others may want some as well. */
+/** OpenSSH allows ten sessions on a connection; others may want some as well. Fewer are allowed: the connection waits. */
 const sessionsAtOnce = 8
 const defaultMaxOutputBytes = 8 * 1024 * 1024
 /** The node ends the program itself, and then its output arrives; this is for one that does not. Real time. */
@@ -27,7 +34,7 @@ type RootAccess =
   | { readonly kind: 'refused'; readonly reason: string }
 
 /**
- * Runs programs on a Linux machine over SSH. The account's shell must be a POSIX one (bash, dash, BusyBox, zsh).
+ * Runs programs on a Linux machine over SSH, whatever the account's shell is (bash, BusyBox, csh, fish, …).
  *
  * A program that is given up (abort, deadline, cut connection) is ended on the node as well, see `supervisorScript`; only one
  * of root's that was given `input` may live on until its deadline. A program that was ended by a signal has `exitCode`
@@ -88,6 +95,7 @@ export function createSshRunner({ place, connection, password }: SshRunnerOption
         signal,
         timeoutMilliseconds: (deadlineSeconds + graceSeconds) * 1000,
         maxOutputBytes,
+        description: program,
         stdin: standardInput(access, input, inputMayEnd ?? lifeline.promise),
       })
       const stdout = afterMarker(result.stdout)
@@ -105,11 +113,14 @@ export function createSshRunner({ place, connection, password }: SshRunnerOption
       return { kind: 'ended', exitCode: ownExitCode(result.exitCode), stdout, stderr }
     } catch (error) {
       if (!(error instanceof AppError)) throw error
-      // What was printed until then went with the channel.
-      const nothing = { stdout: '', stderr: '' }
-      if (error.code === 'SSH_OUTPUT_TOO_LARGE') return { kind: 'killed', reason: 'output', ...nothing }
+      const before = printedBefore(error)
+      const until = {
+        stdout: afterMarker(before?.stdout ?? '') ?? '',
+        stderr: afterMarker(before?.stderr ?? '') ?? '',
+      }
+      if (error.code === 'SSH_OUTPUT_TOO_LARGE') return { kind: 'killed', reason: 'output', ...until }
       if (error.code === 'SSH_TIMEOUT' && (await answers(connection, signal))) {
-        return { kind: 'killed', reason: 'deadline', ...nothing }
+        return { kind: 'killed', reason: 'deadline', ...until }
       }
       throw error
     } finally {
@@ -152,7 +163,7 @@ function commandLine(
   ]
   // No program can be given one; a shell would drop it without a word.
   if (words.some((word) => word.includes('\0'))) throw new TypeError(`A NUL in the arguments of ${program}.`)
-  return `LC_ALL=C ${words.map(quoteWord).join(' ')}`
+  return anyShellLine(words.map(quoteWord).join(' '))
 }
 
 /** The password for sudo, then the program's own input; without one, open until the program has ended. */
@@ -200,7 +211,7 @@ function shellUnusable(place: string, said: string): AppError {
     title: `The account on ${place} does not run programs over SSH.`,
     detail: said === '' ? 'Its shell ended without having started anything.' : `Its shell says: ${said}`,
     remedies: [
-      'Use an account whose shell is bash or sh, and which may run commands (no ForceCommand, no nologin).',
+      'Use an account that may run commands: its shell is not nologin or false, and neither sshd_config nor authorized_keys forces a command on it (ForceCommand, command=).',
     ],
     node: place.includes('@') ? undefined : place,
   })
