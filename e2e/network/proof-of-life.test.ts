@@ -5,8 +5,13 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it, type TestContext } from 'vitest'
 import { StoppedByOperator } from '../../main/engine/cancellation.ts'
 import { systemClock } from '../../main/engine/clock.ts'
+import { parseAddressRange } from '../../main/network/discovery/address-range.ts'
+import { findFreeAddresses } from '../../main/network/discovery/find-free-addresses.ts'
+import { createNodeVantage } from '../../main/network/discovery/node-vantage.ts'
+import type { AddressReport } from '../../shared/addresses/index.ts'
 import { proveAddress, toFindings, type ProofReport } from '../../main/network/proof-of-life/index.ts'
 import { whyNoNamespaces } from './namespace-lab.ts'
+import type { ProgramRunner } from '../../main/network/programs/program-runner.ts'
 import { createProofLab, interfaceName, type ProofLab } from './proof-lab.ts'
 import type { NodeInNamespace } from './prove-until-killed.ts'
 
@@ -55,6 +60,46 @@ async function until(isTrue: () => Promise<boolean>): Promise<void> {
   while (!(await isTrue())) await sleep(50)
 }
 
+/** What is held of the address from these machines right now. All that begin with `n` are known as nodes of the plan. */
+async function look(lab: ProofLab, from: readonly string[]): Promise<AddressReport> {
+  const nodes = lab.nodes.filter(({ name }) => name.startsWith('n'))
+  const report = await findFreeAddresses({
+    range: parseAddressRange(`${address}-${address}`),
+    vantages: from.map((name) =>
+      createNodeVantage({ name, runner: runnerFor(lab, name), clock: systemClock }),
+    ),
+    count: 1,
+    ownMacs: new Map(nodes.map(({ name, mac }) => [mac, name])),
+    clock: systemClock,
+    signal: never,
+  })
+  const [judged] = [...report.candidates, ...report.used, ...report.doubtful]
+  if (judged === undefined) throw new Error('the address was not judged')
+  return judged
+}
+
+/** The workstation has no arping: its neighbour table is all that it can show, as without root. */
+function runnerFor(lab: ProofLab, name: string): ProgramRunner {
+  const { runner } = lab.node(name)
+  const isWorkstation = name === 'ws'
+  return {
+    ...runner,
+    run: (program, args, options) =>
+      program === 'nmap' || (isWorkstation && [program, ...args].some((word) => word.includes('arping')))
+        ? Promise.resolve({ kind: 'missing' })
+        : runner.run(program, args, options),
+  }
+}
+
+/** As after a packet that was answered: for up to 45 s nobody is asked anew. */
+function replaceEntry(name: string, mac: string): [string, string, ...string[]] {
+  const entry = ['to', address, 'lladdr', mac, 'dev', interfaceName, 'nud', 'reachable']
+  return [name, 'ip', 'neigh', 'replace', ...entry]
+}
+
+const neighbourEntryOf = async (lab: ProofLab, name: string) =>
+  (await lab.exec(name, 'ip', 'neigh', 'show', 'to', address)).trim()
+
 const reason = whyNoNamespaces()
 
 // They mostly wait: side by side they take as long as the longest.
@@ -97,6 +142,61 @@ describe
       await expectGone(lab)
     })
 
+    it('is not held for used right after its proof: the nodes have forgotten it, and a workstation that has not is no witness', async (context) => {
+      const lab = await labOf(context, ['n1', 'n2', 'n3', 'ws'])
+      // The way of the workstation, which nobody makes forget.
+      const workstation = {
+        reach: async (_address: string, _owner: unknown, signal: AbortSignal) => {
+          const parameters = ['-n', '-c', '1', '-W', '1', address]
+          const result = await lab.node('ws').runner.run('ping', parameters, { signal, deadlineSeconds: 5 })
+          const isReached = result.kind === 'ended' && result.exitCode === 0
+          return { arp: 'unknown', macs: [], ip: isReached ? 'reached' : 'silent', detail: 'ping' } as const
+        },
+      }
+      expect((await prove(lab, { workstation })).report.outcome).toBe('works')
+      for (const name of ['n1', 'n2', 'n3'])
+        expect([name, await neighbourEntryOf(lab, name)]).toEqual([
+          name,
+          expect.not.stringMatching(/lladdr/) as string,
+        ])
+      await lab.exec(...replaceEntry('ws', lab.node('n2').mac))
+      const judged = await look(lab, ['n1', 'ws'])
+      expect(judged).toMatchObject({ verdict: 'free', macs: [] })
+      expect(judged.reason).toContain(
+        `n2 (${lab.node('n2').mac}) had it a short time ago (neighbour-table on ws`,
+      )
+      const seenFromWorkstation = judged.evidence.filter(({ vantage }) => vantage === 'ws')
+      expect(seenFromWorkstation).toMatchObject([
+        { method: 'neighbour-table', answer: 'answered', probes: 0, macs: [lab.node('n2').mac] },
+      ])
+      // Nobody who can ask past the table: then it stays careful.
+      expect(await look(lab, ['ws'])).toMatchObject({ verdict: 'used' })
+      // The node has it after all.
+      await lab.exec('n2', 'ip', 'address', 'add', `${address}/32`, 'dev', interfaceName)
+      await lab.exec(...replaceEntry('ws', lab.node('n2').mac))
+      expect(await look(lab, ['n1', 'ws'])).toMatchObject({ verdict: 'used', macs: [lab.node('n2').mac] })
+    })
+
+    it('is not held for used where the nodes could not be made to forget it', async (context) => {
+      const lab = await labOf(context, ['n1', 'n2', 'n3'])
+      const nodes = lab.nodes.map((node) => ({
+        ...node,
+        runner: {
+          ...node.runner,
+          run: (...[program, args, options]: Parameters<ProgramRunner['run']>) =>
+            args[1] === 'flush'
+              ? Promise.resolve({ kind: 'not-permitted' as const, reason: 'sudo asks for a password' })
+              : node.runner.run(program, args, options),
+        },
+      }))
+      expect((await prove(lab, { nodes })).report).toMatchObject({ outcome: 'works', warnings: [] })
+      expect(await neighbourEntryOf(lab, 'n1')).toContain(lab.node('n2').mac)
+      await lab.exec(...replaceEntry('n1', lab.node('n2').mac))
+      const judged = await look(lab, ['n1'])
+      expect(judged.verdict).toBe('free')
+      expect(judged.reason).toContain('had it a short time ago (neighbour-table on n1')
+    })
+
     it('works with the programs of BusyBox, after a run that was killed', async (context) => {
       const lab = await labOf(context, ['n1', 'n2'], 'busybox')
       const label = ['label', `${interfaceName}:lf`]
@@ -107,6 +207,7 @@ describe
       expect(report).toMatchObject({ outcome: 'works', removed: 'confirmed' })
       expect(report.warnings).toEqual([expect.stringContaining('n2 still had 10.10.200.100')])
       expect(report.legs[0]?.detail).toContain('BusyBox')
+      for (const { name } of lab.nodes) expect(await neighbourEntryOf(lab, name)).not.toContain('lladdr')
       expect(changes).toEqual(['n2 remove-leftover', 'n1 hold-address', 'n2 hold-address'])
       await expectGone(lab)
     })

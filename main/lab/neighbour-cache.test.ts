@@ -24,6 +24,7 @@ describe('a neighbour table of the lab', () => {
     expect(state()).toBe('INCOMPLETE')
     await clock.advance(1)
     expect(state()).toBe('FAILED')
+    expect(state()).toBe('FAILED')
     expect(asked).toEqual([0, 1000, 2000])
     cache.use('10.0.0.1')
     expect(cache.list()).toMatchObject([{ state: 'INCOMPLETE', probes: 4 }])
@@ -54,6 +55,36 @@ describe('a neighbour table of the lab', () => {
     cache.learn('10.0.0.2', 'c')
     expect(cache.use('10.0.0.1')).toBe('c')
     expect(cache.list()).toHaveLength(1)
+  })
+
+  it('is seen asking once by whoever reads it late, and then to have failed', async () => {
+    const { cache, clock, asked, state } = cacheWith(new Map())
+    cache.use('10.0.0.1')
+    await clock.advance(60_000)
+    // Another address was read, not this one.
+    expect(cache.list('10.0.0.2')).toEqual([])
+    expect(state()).toBe('INCOMPLETE')
+    expect(state()).toBe('FAILED')
+    expect(asked).toHaveLength(3)
+  })
+
+  it('asks anew although nobody ever read it', async () => {
+    const owners = new Map<string, string>()
+    const { cache, clock } = cacheWith(owners)
+    cache.use('10.0.0.1')
+    await clock.advance(60_000)
+    owners.set('10.0.0.1', 'a')
+    expect(cache.use('10.0.0.1')).toBe('a')
+  })
+
+  it('forgets what it is told to forget', () => {
+    const owners = new Map([['10.0.0.1', 'a']])
+    const { cache } = cacheWith(owners)
+    cache.use('10.0.0.1')
+    owners.set('10.0.0.1', 'b')
+    cache.forget('10.0.0.1')
+    expect(cache.list()).toEqual([])
+    expect(cache.use('10.0.0.1')).toBe('b')
   })
 
   it('leaves enough real time to look at it, however fast the clock is', () => {

@@ -2,10 +2,7 @@ import { AppError } from '../../shared/errors/index.ts'
 import { parseAddress } from '../../shared/plan/ipv4.ts'
 import type { ProofNode } from '../network/proof-of-life/proof.ts'
 import type { SiteContext } from './site.ts'
-import { openRunners, type AbsentPlace, type NodeRunner } from './vip-vantages.ts'
-
-/** Nodes that take part in a proof: all of a usual site. Of a large one the first, where the address will live. */
-export const mostProofNodes = 16
+import { mostProofNodes, openRunners, type AbsentPlace, type NodeRunner } from './vip-vantages.ts'
 
 /** Nodes that can take part in a proof of the address, and why the others do not. */
 export async function openProofNodes(

@@ -87,6 +87,24 @@ describe('what an interrupted proof left on a node', () => {
   })
 })
 
+describe('who had the address', () => {
+  it('is forgotten by the nodes that know somebody, and by no others', async () => {
+    n1().neighbours.set(address, { mac: n2().mac, learnedAt: segment.clock.now() })
+    expect((await remove()).result.outcome).toBe('done')
+    expect(n1().neighbours.has(address)).toBe(false)
+    expect(segment.commands.filter((command) => command.includes('flush'))).toEqual([
+      `n1: ip neigh flush to ${address} dev eth0`,
+    ])
+  })
+
+  it('stays known where nobody may become root, which is no failure', async () => {
+    n1().neighbours.set(address, { mac: n2().mac, learnedAt: segment.clock.now() })
+    n1().faults.keepsNeighbours = true
+    expect((await remove()).result).toMatchObject({ outcome: 'done', errors: [] })
+    expect(n1().neighbours.has(address)).toBe(true)
+  })
+})
+
 describe('an address that no proof has marked is not touched:', () => {
   it.each([
     ['of the node itself', {}],

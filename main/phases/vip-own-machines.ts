@@ -1,6 +1,5 @@
-import { mostProofNodes } from './proof-nodes.ts'
 import type { SiteContext } from './site.ts'
-import { openRunners } from './vip-vantages.ts'
+import { mostProofNodes, openRunners } from './vip-vantages.ts'
 
 /** What the nodes say of themselves. */
 interface OwnMachines {

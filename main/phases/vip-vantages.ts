@@ -27,6 +27,9 @@ export interface Lookout {
 /** Nodes that an address is looked at from: one more would cost time and hear the same. */
 export const nodesToLookFrom = 3
 
+/** Nodes that take part in a proof: all of a usual site. Of a large one the first, where the address will live. */
+export const mostProofNodes = 16
+
 /**
  * The workstation and at most `most` nodes, as far as they can be used at all. Whether they are attached to the right network is
  * found out by whoever looks.

@@ -149,6 +149,51 @@ describe('a node as a vantage', () => {
     expect(answers.warnings.join()).toContain('no link')
   })
 
+  it.each([
+    ['cannot be read', { kind: 'ended', exitCode: 1, stdout: '', stderr: 'cat: Permission denied\n' }],
+    ['takes too long', { kind: 'killed', reason: 'deadline', stdout: '', stderr: '' }],
+  ] as const)(
+    'says that nobody can tell, not that there is no link, when the carrier %s',
+    async (_, result) => {
+      const { test, vantage } = await nodeOf(extraHosts, (runner) => ({
+        ...runner,
+        run: (program, args, options) =>
+          args[0]?.endsWith('/carrier') === true
+            ? Promise.resolve(result)
+            : runner.run(program, args, options),
+      }))
+      const [answers] = await timed(test, vantage.sweep(addressesOf([70, 77]), ask()))
+      expect(shortly(answers.observations)).toEqual({
+        '.70': 'neighbour-table answered 00:70',
+        '.77': 'neighbour-table unclear',
+      })
+      expect(answers.warnings.join()).toContain('It cannot be told whether ens160 of n1 has a link')
+    },
+  )
+
+  it('takes the carrier of an interface that is down for none', async () => {
+    const { test, vantage } = await nodeOf('', (runner) => ({
+      ...runner,
+      run: (program, args, options) =>
+        args[0]?.endsWith('/carrier') === true
+          ? Promise.resolve({ kind: 'ended', exitCode: 1, stdout: '', stderr: 'cat: …: Invalid argument\n' })
+          : runner.run(program, args, options),
+    }))
+    const [answers] = await timed(test, vantage.sweep(addressesOf([77]), ask()))
+    expect(answers.warnings.join()).toContain('ens160 of n1 had no link')
+  })
+
+  it('reads its own addresses with one command, each time anew', async () => {
+    const { test, vantage, commands } = await nodeOf(extraHosts)
+    await timed(test, vantage.probe(addressesOf([77]), { ...ask(), kind: 'arp-probe' }))
+    const first = commands.splice(0)
+    expect(
+      first.filter((command) => /^(ip|cat|resolvectl) /.test(command) && !command.includes('/sys/')),
+    ).toEqual(['ip -j addr'])
+    await timed(test, vantage.probe(addressesOf([77]), { ...ask(), kind: 'arp-probe' }))
+    expect(commands).toContain('ip -j addr')
+  })
+
   it('stops at once when it is told to', async () => {
     const { vantage } = await nodeOf('')
     const abort = new AbortController()

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createManualClock } from '../../engine/testing/manual-clock.ts'
+import { createManualClock, type ManualClock } from '../../engine/testing/manual-clock.ts'
 import type { ProgramResult } from '../programs/program-runner.ts'
 import { BorrowedAddress, proofLabel } from './borrowed-address.ts'
 
@@ -10,20 +10,29 @@ const address = '10.9.0.9'
 function borrowedOn(answer: (command: string) => ProgramResult): {
   borrowed: BorrowedAddress
   commands: string[]
+  clock: ManualClock
+  delay: { milliseconds: number }
 } {
   const commands: string[] = []
   const clock = createManualClock()
   clock.runFree()
-  const run = (program: string, args: readonly string[]) => {
+  const delay = { milliseconds: 0 }
+  const run = async (program: string, args: readonly string[]) => {
     const command = [program, ...args].join(' ')
     commands.push(command)
-    return Promise.resolve(answer(command))
+    if (command.includes(' replace ')) await clock.sleep(delay.milliseconds)
+    return answer(command)
   }
   const holder = {
     ...{ name: 'n1', interface: 'eth0', mac: '02:00:00:00:00:01', address: '10.9.0.2' },
     runner: { place: 'n1', platform: 'linux' as const, run },
   }
-  return { borrowed: new BorrowedAddress({ holder, address, lifetimeSeconds: 30, clock }), commands }
+  return {
+    borrowed: new BorrowedAddress({ holder, address, lifetimeSeconds: 30, clock }),
+    commands,
+    clock,
+    delay,
+  }
 }
 
 const ended = (exitCode: number, stdout = '', stderr = ''): ProgramResult => ({
@@ -93,6 +102,33 @@ describe('a borrowed address', () => {
     })
     expect(await borrowed.raise(never)).toMatchObject({ kind: 'refused' })
     expect(await borrowed.remove()).toMatchObject({ kind: 'confirmed' })
+  })
+
+  it.each([
+    ['in time', 1000, undefined],
+    ['after its lifetime', 40_000, expect.stringContaining('it may have been away in between')],
+  ])('that is renewed %s', async (_, milliseconds, expected: unknown) => {
+    const { borrowed, clock, commands, delay } = borrowedOn((command) =>
+      command.includes('show') ? shown(address) : ended(0),
+    )
+    await borrowed.raise(never)
+    delay.milliseconds = milliseconds
+    const renewals = () => commands.filter((command) => command.includes(' replace ')).length
+    while (renewals() < 2) await clock.sleep(1000)
+    delay.milliseconds = 0
+    expect(await borrowed.whyNotHeld(never)).toEqual(expected)
+    await borrowed.remove()
+  })
+
+  it('is not called held while its renewal is under way too late', async () => {
+    const { borrowed, clock, delay } = borrowedOn((command) =>
+      command.includes('show') ? shown(address) : ended(0),
+    )
+    await borrowed.raise(never)
+    delay.milliseconds = 60_000
+    await clock.sleep(31_000)
+    expect(await borrowed.whyNotHeld(never)).toContain('may have been away')
+    await borrowed.remove()
   })
 
   it('has nothing to remove when it was never raised', async () => {

@@ -103,6 +103,26 @@ describe('an address that works', () => {
     }
   })
 
+  it('is forgotten by all nodes before they ask whether it is gone; that they cannot is no fault of it', async () => {
+    const world = worldOf(3)
+    await world.prove()
+    const flushes = ['n1', 'n2', 'n3'].map((name) =>
+      world.segment.commands.indexOf(`${name}: ip neigh flush to ${address} dev eth0`),
+    )
+    expect(Math.min(...flushes)).toBeGreaterThan(
+      world.segment.commands.findLastIndex((text) => text.includes('address del')),
+    )
+    expect(Math.max(...flushes)).toBeLessThan(
+      world.segment.commands.findLastIndex((text) => text.includes('arping')),
+    )
+    for (const { neighbours } of world.nodes) expect(neighbours.get(address)).toBeUndefined()
+
+    const stubborn = worldOf(3)
+    for (const host of stubborn.nodes) host.faults.keepsNeighbours = true
+    expect(await stubborn.prove()).toMatchObject({ outcome: 'works', warnings: [] })
+    expect(byName(stubborn, 'n1').neighbours.get(address)?.mac).toBe(byName(stubborn, 'n2').mac)
+  })
+
   it('counts the workstation, whose way may be routed', async () => {
     const world = worldOf(2)
     const workstation = world.segment.workstation(world.segment.addHost('ws', '10.10.200.5'))
@@ -694,6 +714,7 @@ describe('in any world', () => {
       hasBash: fc.constantFrom(true, true, false),
       forwards: fc.boolean(),
       keepsAddresses: fc.constantFrom(false, false, false, true),
+      keepsNeighbours: fc.boolean(),
     } satisfies { [K in keyof HostFaults]: fc.Arbitrary<HostFaults[K]> },
     { requiredKeys: [] },
   )

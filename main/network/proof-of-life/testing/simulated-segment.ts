@@ -38,6 +38,8 @@ export interface HostFaults {
   forwards: boolean
   /** Every removal fails. */
   keepsAddresses: boolean
+  /** Does not let anybody become root to clear its neighbour table. */
+  keepsNeighbours: boolean
 }
 
 export interface SimulatedHost {
@@ -98,6 +100,7 @@ export class SimulatedSegment {
         hasBash: true,
         forwards: false,
         keepsAddresses: false,
+        keepsNeighbours: false,
         ...faults,
       },
     }
@@ -253,7 +256,7 @@ export class SimulatedSegment {
     if (first === '-j') return this.#show(host)
     if (first === '-o') return ended(255, '', 'Option "-o" is unknown, try "ip -help".\n')
     if (first === 'neigh' && second === 'flush') {
-      if (options.asRoot !== true)
+      if (options.asRoot !== true || host.faults.keepsNeighbours)
         return ended(1, '', 'Failed to send flush request: Operation not permitted\n')
       host.neighbours.delete(args[3] ?? '')
       return ended(0, '')
