@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, readFile, stat, statfs } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
+import { readIsoImage } from './iso-image.ts'
+import { checkRegistryCertificate } from './registry-certificate-checks.ts'
 import type { Finding } from '../../shared/checks/index.ts'
 import type { Plan } from '../../shared/plan/index.ts'
 
@@ -23,14 +25,16 @@ export async function checkWorkstation(
     ...plan.appliance.packs,
     ...(plan.appliance.content === null ? [] : [plan.appliance.content.bundle]),
   ]
-  return Promise.all([
+  const iso = plan.appliance.iso === null ? undefined : places.fileOfPlan(plan.appliance.iso)
+  const found = await Promise.all([
     diskFree(places.stateFolder),
     ...files.map((file) => zstdFile(places.fileOfPlan(file))),
     ...otherFilesOf(plan).map(({ path, what }) => readableFile(places.fileOfPlan(path), what)),
-    ...(plan.appliance.iso === null || places.readsMedia !== true
-      ? []
-      : [isoDigest(places.fileOfPlan(plan.appliance.iso), plan.appliance.sha256)]),
+    ...(iso === undefined ? [] : [isoFile(iso)]),
+    ...(iso === undefined || places.readsMedia !== true ? [] : [isoDigest(iso, plan.appliance.sha256)]),
+    registryCertificate(plan, places),
   ])
+  return found.flat()
 }
 
 /** Files that are read whole when their turn comes: keys, certificates, signatures. */
@@ -48,6 +52,30 @@ function otherFilesOf(plan: Plan): { path: string; what: string }[] {
     ]),
   ]
   return named.flatMap(([path, what]) => (path == null ? [] : [{ path, what }]))
+}
+
+/** Read once more, as a whole: `readableFile` has told already what cannot be. */
+async function registryCertificate(
+  plan: Plan,
+  { fileOfPlan }: { readonly fileOfPlan: (path: string) => string },
+): Promise<Finding[]> {
+  const { cert, key, caCert, endpoint } = plan.cluster.registry
+  if (cert === null) return []
+  const read = (path: string | null) =>
+    // What cannot be read has a finding of its own.
+    path === null ? undefined : readFile(fileOfPlan(path)).catch(() => undefined)
+  const [certificate, keyText, authority] = await Promise.all([read(cert), read(key), read(caCert)])
+  if (certificate === undefined) return []
+  return checkRegistryCertificate(
+    {
+      name: basename(cert),
+      certificate,
+      key: keyText,
+      authority,
+      endpoint: endpoint ?? (plan.site.vip === 'auto' ? undefined : plan.site.vip),
+    },
+    Date.now(),
+  )
 }
 
 async function readableFile(path: string, what: string): Promise<Finding> {
@@ -119,6 +147,66 @@ async function isoDigest(path: string, published: string | null): Promise<Findin
     return { ...base, state: digest === published ? 'pass' : 'fail', measured }
   } catch (error) {
     return { ...base, state: 'fail', measured: messageOf(error) }
+  }
+}
+
+/** Looks at the image itself, which takes no time: a file that was cut off, or is something else, starts no node. */
+async function isoFile(path: string): Promise<Finding[]> {
+  const base = { target: basename(path), evidence: `read ${path}` }
+  const structure = {
+    ...base,
+    id: 'media.iso-structure' as const,
+    threshold: 'an ISO 9660 image with a boot image for UEFI (El Torito)',
+    remedy: 'Name the ISO of the management appliance as appliance.iso; copy it again from its source.',
+  }
+  const size = {
+    ...base,
+    id: 'media.iso-size' as const,
+    remedy: 'The file was cut off while it was copied: copy it again from its source.',
+  }
+  try {
+    const handle = await open(path, 'r')
+    try {
+      const image = await readIsoImage(handle)
+      if (image.kind === 'not-an-iso') {
+        const measured = `no ISO image: ${image.reason}`
+        return [
+          { ...structure, state: 'fail', measured },
+          { ...size, state: 'could-not-run', measured, threshold: 'the size that the image declares' },
+        ]
+      }
+      const { size: length } = await handle.stat()
+      const boots = {
+        none: 'no boot image',
+        other: 'a boot image, none for UEFI',
+        efi: 'a boot image for UEFI',
+      }
+      return [
+        {
+          ...structure,
+          state: image.boot === 'efi' ? 'pass' : 'fail',
+          measured: `ISO image "${image.label}" with ${boots[image.boot]}`,
+        },
+        {
+          ...size,
+          state: length >= image.declaredSize ? 'pass' : 'fail',
+          measured: `${length} bytes`,
+          threshold: `at least the ${image.declaredSize} bytes that the image declares`,
+        },
+      ]
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    return [
+      { ...structure, state: 'fail', measured: messageOf(error) },
+      {
+        ...size,
+        state: 'could-not-run',
+        measured: messageOf(error),
+        threshold: 'the size that the image declares',
+      },
+    ]
   }
 }
 

@@ -1,28 +1,38 @@
 import { join } from 'node:path'
 import process from 'node:process'
 import { AppError } from '../../shared/errors/index.ts'
-import { isBlocking, type CheckResult } from '../../shared/checks/index.ts'
-import { checkNodes, checkWorkstation, reachResult } from '../checks/index.ts'
+import {
+  isBlocking,
+  isCheckId,
+  mayBeAcknowledged,
+  summaryOf,
+  type AcceptedWarning,
+  type CheckId,
+  type CheckReport,
+  type CheckResult,
+} from '../../shared/checks/index.ts'
+import { CheckSession, siteStages, namedOnlyIds, type SiteMeasurement } from '../checking/index.ts'
+import { otherRemarks } from '../checks/index.ts'
 import { systemClock } from '../engine/clock.ts'
 import { acquireLease } from '../engine/lease.ts'
 import type { Phase } from '../engine/phase.ts'
-import { executeRun, type RunResult } from '../engine/run.ts'
+import { executeRun } from '../engine/run.ts'
 import { systemDialler } from '../network/dialler.ts'
-import { connectNodes } from '../phases/connect-nodes.ts'
 import type { Site } from '../phases/site.ts'
-import { waitForInstall } from '../phases/wait-for-install.ts'
 import { memoryIdentityStore, openIdentityStore } from '../storage/index.ts'
+import { addAcknowledgements, readAcknowledgements } from '../storage/acknowledgement-store.ts'
 import { SiteFolder, stateFolder } from '../storage/site-folder.ts'
-import { reachableId, vipChecks } from './check-vip.ts'
+import { acceptedBy } from './accepted-by.ts'
 import { exitCodes } from './exit-codes.ts'
 import { listenForStop } from './listen-for-stop.ts'
 import { openSite } from './open-site.ts'
 import { formatProblem, loadPlan } from './plan-file.ts'
 import { labPasswordsOf, openPractice } from './practice.ts'
 import { openRunSecrets } from './run-secrets.ts'
+import { formatMatrix, formatReport, formatResult } from './terminal/check-report.ts'
 import { practiceView, realView } from './workstation-view.ts'
 
-interface CheckRequest {
+export interface CheckRequest {
   readonly planFile: string
   readonly only?: readonly string[]
   readonly json: boolean
@@ -30,22 +40,30 @@ interface CheckRequest {
   readonly labAt?: string
   readonly timeScale?: number
   readonly scenario?: string
+  /** `ID` or `ID@TARGET` of warnings to accept. */
+  readonly acknowledge?: readonly string[]
+  readonly why?: string
 }
 
 /**
- * Runs the checks that there are; returns 3 when one of them blocks. Reads only, except for `vip.reachable`, which runs
- * when it is named only.
+ * Runs the checks that there are; returns 3 when one of them blocks. Reads only, except for those that run when they are
+ * named only: `vip.reachable` raises the address for some seconds, `node.disk-speed` writes a scratch file.
  */
 export async function checkPlan(request: CheckRequest): Promise<number> {
   const stop = listenForStop()
   try {
     return await runChecks(request, stop.signal)
+  } catch (error) {
+    if (stop.signal.aborted && error === stop.signal.reason) return exitCodes.stopped
+    throw error
   } finally {
     stop.release()
   }
 }
 
 async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<number> {
+  const asked = askedIds(request)
+  const accepting = acceptanceOf(request)
   const loaded = await loadPlan(request.planFile)
   const isPractice = request.lab || request.labAt !== undefined
   const secrets = await openRunSecrets({
@@ -53,6 +71,10 @@ async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<nu
     planFile: loaded.file,
     mode: isPractice ? 'practice' : 'dry-run',
   })
+  const folder = new SiteFolder(
+    join(stateFolder(process.env), isPractice ? 'practice' : 'sites', loaded.plan.site.name),
+  )
+  const accepted = await readAcknowledgements(folder.acknowledgementsFile)
   const practice = isPractice
     ? await openPractice(loaded.plan, {
         ...(request.timeScale === undefined ? {} : { timeScale: request.timeScale }),
@@ -62,9 +84,6 @@ async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<nu
       })
     : undefined
   const clock = practice?.clock ?? systemClock
-  const folder = new SiteFolder(
-    join(stateFolder(process.env), isPractice ? 'practice' : 'sites', loaded.plan.site.name),
-  )
   const site = openSite({
     loaded,
     secrets: secrets.store,
@@ -76,101 +95,157 @@ async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<nu
     runFolder: folder.folder,
     workstation: isPractice ? practiceView : realView(clock),
     connectTimeoutMilliseconds: 5000,
+    acknowledgements: accepted,
+  })
+  const warnings = otherRemarks(loaded.warnings).map((remark) => formatProblem(request.planFile, remark))
+  const walk = (phases: readonly Phase<Site>[]) =>
+    executeRun({
+      runId: 'check',
+      plan: loaded.plan,
+      planDigest: '0'.repeat(64),
+      phases,
+      services: site,
+      mode: 'apply',
+      clock,
+      retryDelaysSeconds: [],
+      signal,
+      redact: (text) => secrets.store.redactor.redact(text),
+      onEvent: (event) => {
+        if (event.type === 'warning') warnings.push(event.text)
+      },
+    })
+  let measured: SiteMeasurement | undefined
+  const tells = !request.json
+  const isLarge = loaded.plan.nodes.length > 12
+  const session = new CheckSession({
+    stages: siteStages({
+      site,
+      remarks: loaded.warnings,
+      stateFolder: stateFolder(process.env),
+      leaseFile: folder.leaseFile,
+      signal,
+      walk,
+      // The practice lab has just been switched on; on a real site the nodes are there, or that is the finding.
+      areNodesStarting: practice !== undefined,
+      alone: async (work) => {
+        const lease = await acquireLease(folder.leaseFile)
+        try {
+          return await work()
+        } finally {
+          await lease.release()
+        }
+      },
+      announce: (text) => process.stderr.write(`${text}\n`),
+      onMeasured: (measurement) => {
+        measured = measurement
+      },
+    }),
+    clock,
+    accepted,
+    onStage: (title) => {
+      if (tells) process.stdout.write(`\n${title}\n`)
+    },
+    onResult: (result) => {
+      const isDone = result.state !== 'pending' && result.state !== 'running'
+      // Of a large site only what somebody has to look at.
+      if (tells && isDone && !(isLarge && result.state === 'pass'))
+        process.stdout.write(`${formatResult(result)}\n`)
+    },
   })
   try {
-    const walk = (phases: readonly Phase<Site>[]) =>
-      executeRun({
-        runId: 'check',
-        plan: loaded.plan,
-        planDigest: '0'.repeat(64),
-        phases,
-        services: site,
-        mode: 'apply',
-        clock,
-        retryDelaysSeconds: [],
-        signal,
-        redact: (text) => secrets.store.redactor.redact(text),
-        onEvent: () => undefined,
-      })
-    // The practice lab has just been switched on; on a real site the nodes are there, or that is the finding.
-    const run = await walk(practice === undefined ? [connectNodes] : [waitForInstall, connectNodes])
-    const vipResults: CheckResult[] = []
-    const vipRun = isVipAsked(request) ? await lookAtVip(request, folder, walk, vipResults) : undefined
-    if (run.outcome === 'stopped' || vipRun?.outcome === 'stopped') return exitCodes.stopped
-    const [vipError] = vipRun?.errors ?? []
-    if (vipError !== undefined) throw vipError
-    const facts = [...site.facts.values()]
-    const results = [
-      ...(await checkWorkstation(loaded.plan, {
-        stateFolder: stateFolder(process.env),
-        fileOfPlan: loaded.fileOfPlan,
-        readsMedia: true,
-      })),
-      ...loaded.plan.nodes.map((node) => reachResult(node, site.facts.get(node.name), run.errors)),
-      ...checkNodes(loaded.plan, facts),
-      ...vipResults,
-    ].filter((result) => request.only === undefined || request.only.includes(result.id))
-    if (request.only !== undefined && results.length === 0) throw unknownChecks(request.only)
-    const warnings = loaded.warnings.map((warning) => formatProblem(request.planFile, warning))
-    process.stdout.write(
-      request.json ? `${JSON.stringify({ results, warnings })}\n` : formatResults(results, warnings),
-    )
-    return results.some(isBlocking) ? exitCodes.checkBlocks : exitCodes.done
+    await session.run(asked ?? new Set([...session.ids].filter((id) => !namedOnlyIds.includes(id))), signal)
+    const checks =
+      accepting === undefined ? [...session.results] : await accept(accepting, session.results, folder)
+    const report: CheckReport = { checks, summary: summaryOf(checks), warnings }
+    if (request.json) process.stdout.write(`${JSON.stringify(report)}\n`)
+    else {
+      if (measured !== undefined)
+        process.stdout.write(await formatMatrix(measured.measurements, process.stdout.columns))
+      process.stdout.write(formatReport(report))
+    }
+    return checks.some(isBlocking) ? exitCodes.checkBlocks : exitCodes.done
   } finally {
     await site.close()
     await practice?.stop()
   }
 }
 
-function isVipAsked({ only }: CheckRequest): boolean {
-  return only === undefined || only.some((id) => id.startsWith('vip.'))
+/** `undefined`: all. */
+function askedIds({ only }: CheckRequest): ReadonlySet<CheckId> | undefined {
+  if (only === undefined) return undefined
+  const unknown = only.filter((id) => !isCheckId(id))
+  if (unknown.length > 0) throw unknownChecks(unknown)
+  return new Set(only.filter(isCheckId))
 }
 
-/** Whoever raises the address on nodes must be alone on the site. */
-async function lookAtVip(
-  { only }: CheckRequest,
-  folder: SiteFolder,
-  walk: (phases: readonly Phase<Site>[]) => Promise<RunResult>,
-  results: CheckResult[],
-): Promise<RunResult> {
-  const isReachableAsked = only?.includes(reachableId) === true
-  const phase = vipChecks({
-    isReachableAsked,
-    takeResults: (more) => results.push(...more),
-    announce: (text) => process.stderr.write(`${text}\n`),
-  })
-  const lease = isReachableAsked ? await acquireLease(folder.leaseFile) : undefined
-  try {
-    return await walk([phase])
-  } finally {
-    await lease?.release()
+interface Acceptance {
+  readonly warnings: readonly { readonly id: CheckId; readonly target: string | undefined }[]
+  readonly why: string
+}
+
+function acceptanceOf({ acknowledge, why }: CheckRequest): Acceptance | undefined {
+  if (acknowledge === undefined) return undefined
+  if (why === undefined || why.trim() === '') {
+    throw new AppError({
+      code: 'BAD_ARGUMENT',
+      title: '--acknowledge needs a reason.',
+      detail: 'Whoever reads the report later must understand why a warning was accepted.',
+      remedies: ['Add --why "REASON".'],
+    })
   }
+  const warnings = acknowledge.map((text) => {
+    const [id = '', ...target] = text.split('@')
+    if (!isCheckId(id)) throw unknownChecks([id])
+    return { id, target: target.length === 0 ? undefined : target.join('@') }
+  })
+  return { warnings, why: why.trim() }
 }
 
-function unknownChecks(only: readonly string[]): AppError {
+/** Accepts warnings as they were measured now. All of them or none: what may not be accepted changes nothing. */
+async function accept(
+  { warnings, why }: Acceptance,
+  results: readonly CheckResult[],
+  folder: SiteFolder,
+): Promise<CheckResult[]> {
+  const at = new Date().toISOString()
+  const by = acceptedBy()
+  const chosen = warnings.flatMap(({ id, target }) => {
+    const found = results.filter(
+      (result) => result.id === id && (target === undefined || result.target === target),
+    )
+    const open = found.filter(mayBeAcknowledged)
+    if (open.length === 0) throw notAcceptable(id, target, found)
+    return open
+  })
+  await addAcknowledgements(
+    folder.acknowledgementsFile,
+    chosen.map(({ id, target, measured }): AcceptedWarning => ({ id, target, measured, by, at, why })),
+  )
+  return results.map((result) =>
+    chosen.includes(result) ? { ...result, state: 'acknowledged', acknowledgement: { by, at, why } } : result,
+  )
+}
+
+function notAcceptable(id: CheckId, target: string | undefined, found: readonly CheckResult[]): AppError {
+  const place = target === undefined ? id : `${id} of ${target}`
   return new AppError({
     code: 'BAD_ARGUMENT',
-    title: `There is no check ${only.join(', ')}.`,
+    title: `${place} is no warning that can be accepted. Nothing was changed.`,
+    detail:
+      found.length === 0
+        ? 'There is no such result.'
+        : found.map((result) => `${result.target}: ${result.state}, ${result.severity}.`).join(' '),
+    remedies: [
+      'Only warnings can be accepted; what blocks must be put right, and login, names, virtual IP and disks must be right in any case.',
+    ],
+  })
+}
+
+function unknownChecks(unknown: readonly string[]): AppError {
+  return new AppError({
+    code: 'BAD_ARGUMENT',
+    title: `There is no check ${unknown.join(', ')}.`,
     detail: '',
     remedies: ['Run without --only to see the ids of all checks.'],
   })
-}
-
-function formatResults(results: readonly CheckResult[], warnings: readonly string[]): string {
-  const blocking = results.filter(isBlocking)
-  const warned = results.filter((result) => result.state !== 'pass' && !isBlocking(result))
-  const lines = results.map((result) => {
-    const word = result.state === 'pass' ? 'pass ' : isBlocking(result) ? 'BLOCK' : 'warn '
-    const place = `${result.target.padEnd(15)} ${result.id.padEnd(22)}`
-    const line = `${word}  ${place} ${result.title}: ${result.measured}`
-    return result.state === 'pass'
-      ? line
-      : `${line}\n       must be: ${result.threshold}\n       do: ${result.remedy}`
-  })
-  return [
-    ...warnings.map((warning) => `warn   plan: ${warning}`),
-    ...lines,
-    `${results.length} checks: ${results.length - blocking.length - warned.length} passed, ${warned.length} warn, ${blocking.length} block.`,
-    '',
-  ].join('\n')
 }

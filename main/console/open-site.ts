@@ -65,6 +65,8 @@ export function openSite(options: SiteOptions): Site & { close(): Promise<void> 
     nodes,
     console: consoleAccess,
     facts: new Map(),
+    measuredAt: undefined,
+    warned: new Set(),
     acknowledgements: options.acknowledgements ?? [],
     vip: isVipSearched(plan) ? undefined : plan.site.vip,
     vipSeenFreeAt: undefined,

@@ -65,7 +65,9 @@ export function createProgram(): { run(argv: readonly string[]): Promise<number>
     .command('check')
     .description('run the checks; changes nothing on the site')
     .argument('<plan>', 'plan file (YAML)')
-    .option('--only <id...>', 'only these checks')
+    .option('--only <id...>', 'only these checks; vip.reachable and node.disk-speed run only when named')
+    .option('--acknowledge <id...>', 'accept these warnings as they are: ID, or ID@TARGET')
+    .option('--why <reason>', 'why they are accepted; is kept with account and time')
     .option('--json', 'one JSON document on standard output', false)
     .addOption(
       new Option('--lab', 'check a practice lab that fits the plan').default(false).conflicts('labAt'),
@@ -202,6 +204,8 @@ interface RunFlags {
 
 interface CheckFlags {
   only?: string[]
+  acknowledge?: string[]
+  why?: string
   json: boolean
   lab: boolean
   labAt?: string

@@ -1,6 +1,6 @@
 import { AppError } from '../../shared/errors/index.ts'
 import type { Finding } from '../../shared/checks/index.ts'
-import { checkNodes } from '../checks/index.ts'
+import { beforeConfiguration, checkNodes } from '../checks/index.ts'
 import { sitePhase } from '../engine/phase.ts'
 import { refuseBlocking } from './refuse-blocking.ts'
 import type { Site } from './site.ts'
@@ -15,7 +15,8 @@ export const checkFacts = sitePhase<Site, readonly Finding[]>({
     const unread = services.plan.nodes.filter((node) => !services.facts.has(node.name))
     // Only a dry run gets this far without the facts of every node.
     if (unread.length > 0) return Promise.reject(factsMissing(unread.map((node) => node.name)))
-    return Promise.resolve(checkNodes(services.plan, [...services.facts.values()]))
+    const findings = checkNodes(services.plan, [...services.facts.values()])
+    return Promise.resolve(beforeConfiguration(services.plan, findings))
   },
   assumeFresh: () => [],
   apply: (context, results) => {

@@ -8,6 +8,7 @@ import { connectNodes } from './connect-nodes.ts'
 import { deployCluster } from './deploy-cluster.ts'
 import { findVip } from './find-vip.ts'
 import { firstLogin } from './first-login.ts'
+import { checkAgain, measureNodesPhase } from './measure-nodes.ts'
 import { linkHosts } from './link-hosts.ts'
 import { proveVip } from './prove-vip.ts'
 import type { Site } from './site.ts'
@@ -24,6 +25,7 @@ export const installationPhases: readonly Phase<Site>[] = [
   waitForInstall,
   connectNodes,
   checkFacts,
+  measureNodesPhase,
   findVip,
   changePasswords,
   configureHosts,
@@ -32,6 +34,7 @@ export const installationPhases: readonly Phase<Site>[] = [
   syncContent,
   proveVip,
   configureCluster,
+  checkAgain,
   deployCluster,
   watchDeployment,
   firstLogin,

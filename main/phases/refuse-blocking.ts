@@ -22,11 +22,14 @@ export function refuseBlocking(context: SiteContext, findings: readonly Finding[
 }
 
 function tell(context: SiteContext, result: CheckResult): void {
-  const { target, title, measured, threshold, remedy, severity, state, acknowledgement } = result
+  const { id, target, title, measured, threshold, remedy, severity, state, acknowledgement } = result
   if (state === 'acknowledged' && acknowledgement !== undefined) {
     const { by, at, why } = acknowledgement
     context.evidence(`${target}: ${title}: not so, and accepted`, `${measured}; ${by}, ${at}: ${why}`)
   } else if (severity !== 'info' && state !== 'pass' && state !== 'skipped') {
+    const { warned } = context.services
+    if (warned.has(`${id} ${target}`)) return
+    warned.add(`${id} ${target}`)
     context.warn(`${target}: ${title}: ${measured} (should be ${threshold}). ${remedy}`)
   }
 }

@@ -26,6 +26,10 @@ export interface Site {
   readonly console: ConsoleAccess
   /** Read in this process, by name of the node; gathered anew in the next process. */
   readonly facts: Map<string, NodeFacts>
+  /** When the network between the nodes was measured, and did not block; milliseconds since the Unix epoch, by the run's clock. */
+  measuredAt: number | undefined
+  /** Warnings of checks that were given in this process, so that nobody reads them twice: id and target. */
+  readonly warned: Set<string>
   /** Warnings that somebody has accepted on this site. */
   readonly acknowledgements: readonly AcceptedWarning[]
   /** The virtual IP address: that of the plan, else what `find-vip` found. Read it with `vipOf`. */

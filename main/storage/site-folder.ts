@@ -27,12 +27,15 @@ export class SiteFolder {
   readonly folder: string
   readonly identitiesFile: string
   readonly leaseFile: string
+  /** Warnings of checks that somebody accepted. */
+  readonly acknowledgementsFile: string
   readonly #runs: string
 
   constructor(folder: string) {
     this.folder = folder
     this.identitiesFile = join(folder, 'identities.json')
     this.leaseFile = join(folder, 'lease.json')
+    this.acknowledgementsFile = join(folder, 'acknowledgements.json')
     this.#runs = join(folder, 'runs')
   }
 

@@ -80,11 +80,22 @@ export const workstationChecks = {
     fixStep: 'files',
     ageLimitSeconds: hours24,
   },
-  'reg.cert-file': {
-    title: 'Certificate of the registry fits',
+  'reg.cert-san': {
+    title: 'Certificate of the registry is valid for its address',
     severity: 'block',
     fixStep: 'cluster',
     ageLimitSeconds: hours24,
-    isFinal: true,
+  },
+  'reg.cert-dates': {
+    title: 'Certificate of the registry is valid now',
+    severity: 'block',
+    fixStep: 'cluster',
+    ageLimitSeconds: hours24,
+  },
+  'reg.cert-chain': {
+    title: 'Certificate of the registry is signed by its CA',
+    severity: 'block',
+    fixStep: 'cluster',
+    ageLimitSeconds: hours24,
   },
 } as const satisfies Record<string, CheckDefinition>

@@ -21,7 +21,7 @@ interface VipCheckOptions {
 }
 
 /** Looks at the virtual IP address and its network, from everywhere that can be used. */
-export function vipChecks({ isReachableAsked, takeFindings, announce }: VipCheckOptions): Phase<Site> {
+export function vipPhase({ isReachableAsked, takeFindings, announce }: VipCheckOptions): Phase<Site> {
   return sitePhase<Site, VipFindings>({
     id: 'check-vip',
     title: 'Look at the virtual IP address',

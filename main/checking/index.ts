@@ -1,0 +1,3 @@
+export { CheckSession } from './check-session.ts'
+export { namedOnlyIds, siteStages } from './site-stages.ts'
+export type { SiteMeasurement } from '../phases/measure-site.ts'

@@ -1,0 +1,6 @@
+import { hostname, userInfo } from 'node:os'
+
+/** Who sits here, for the record: account and machine. */
+export function acceptedBy(): string {
+  return `${userInfo().username}@${hostname()}`
+}

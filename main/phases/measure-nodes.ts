@@ -1,0 +1,97 @@
+import type { Finding } from '../../shared/checks/index.ts'
+import { beforeConfiguration, checkNodes } from '../checks/index.ts'
+import { sitePhase } from '../engine/phase.ts'
+import { measureSite } from './measure-site.ts'
+import { readNodeFacts } from './node-facts.ts'
+import { readCluster } from './planned-cluster.ts'
+import { refuseBlocking } from './refuse-blocking.ts'
+import type { Site, SiteContext } from './site.ts'
+
+/** What is older is looked at again before the cluster is asked for (checks.md, deploy.recheck). */
+const ageLimitMilliseconds = 5 * 60_000
+
+interface Facts {
+  /** Why there is nothing to measure any more; `undefined`: there is. */
+  readonly settledBy: string | undefined
+}
+
+async function lookForCluster(context: SiteContext): Promise<Facts> {
+  const cluster = await readCluster(context)
+  const settledBy =
+    cluster === undefined ? undefined : `GET /v1/edge-mgmt/cluster names "${cluster.metadata?.name ?? '?'}"`
+  return { settledBy }
+}
+
+/** Measures before anything is altered: a frame that does not pass or a clock that is off is found now, not in an hour. */
+export const measureNodesPhase = sitePhase<Site, Facts>({
+  id: 'measure-nodes',
+  title: 'Measure the network between the nodes, their clocks and disks',
+  expectedSeconds: 15,
+  deadlineSeconds: 20 * 60,
+  work: 'ssh',
+  gather: lookForCluster,
+  assumeFresh: () => ({ settledBy: undefined }),
+  select: (_context, { settledBy }) =>
+    settledBy === undefined
+      ? { kind: 'needed' }
+      : { kind: 'already-done', statement: 'The cluster is there; its network is in use', seen: settledBy },
+  apply: async (context) => {
+    // A dry run writes nothing, not even a scratch file.
+    const { findings } = await measureSite(context, { isDiskSpeedAsked: context.mode === 'apply' })
+    note(context, beforeConfiguration(context.services.plan, findings))
+  },
+})
+
+/**
+ * Looks once more at everything that may have changed since: synchronising takes an hour, and a clock or a cable does not
+ * wait.
+ */
+export const checkAgain = sitePhase<Site, Facts>({
+  id: 'check-again',
+  title: 'Check the nodes once more',
+  expectedSeconds: 15,
+  deadlineSeconds: 20 * 60,
+  work: 'ssh',
+  gather: lookForCluster,
+  assumeFresh: () => ({ settledBy: undefined }),
+  select: ({ services, clock }, { settledBy }) => {
+    if (settledBy !== undefined)
+      return { kind: 'already-done', statement: 'The cluster is there', seen: settledBy }
+    const age = services.measuredAt === undefined ? Infinity : clock.now() - services.measuredAt
+    return age > ageLimitMilliseconds
+      ? { kind: 'needed' }
+      : {
+          kind: 'already-done',
+          statement: 'The nodes were checked a short time ago',
+          seen: `${Math.round(age / 1000)} s ago, at most ${ageLimitMilliseconds / 1000} s`,
+        }
+  },
+  apply: async (context) => {
+    // A dry run has just read and measured them.
+    if (context.mode === 'dry-run') return
+    const { services } = context
+    await Promise.all(
+      services.plan.nodes.map(async (node) => {
+        services.facts.set(node.name, await readNodeFacts({ ...context, node }))
+      }),
+    )
+    const findings = checkNodes(services.plan, [...services.facts.values()])
+    refuseBlocking(context, findings)
+    context.evidence(
+      'The nodes are still what the plan says',
+      `${findings.length} checks passed, none blocks`,
+    )
+    const measured = await measureSite(context, { isDiskSpeedAsked: false })
+    note(context, measured.findings)
+  },
+})
+
+function note(context: SiteContext, findings: readonly Finding[]): void {
+  refuseBlocking(context, findings)
+  context.services.measuredAt = context.clock.now()
+  const passed = findings.filter(({ state }) => state === 'pass').length
+  context.evidence(
+    'The nodes reach each other, and their clocks agree',
+    `${passed} of ${findings.length} checks passed, none blocks`,
+  )
+}
