@@ -604,6 +604,38 @@ describe('rules between fields', () => {
   })
 })
 
+describe('a jump host', () => {
+  const withJumpHost = (jumpHost: string) =>
+    edit(['newPassword: { generate: node }', `newPassword: { generate: node }\n  jumpHost: ${jumpHost}`])
+
+  it.each([
+    '{ address: 192.0.2.10, user: ops, sshKey: ./key }',
+    '{ address: jump.example.com, port: 2222, user: Ops.Team, useSshAgent: true }',
+    '{ address: 192.0.2.10, user: ops, password: { env: JUMP } }',
+    'null',
+  ])('is given as %s', (jumpHost) => {
+    expect(all(withJumpHost(jumpHost))).toEqual([])
+  })
+
+  it.each([
+    ['{ address: 192.0.2.10, user: ops }', 'cred.ssh-key', 'no way to log in'],
+    ['{ address: 10.10.200.12, user: ops, sshKey: ./key }', 'cred.ssh-key', 'is one of the nodes'],
+    [
+      '{ address: 192.0.2.10, user: ops, useSshAgent: true, sshKeyPassphrase: { env: P } }',
+      'cred.ssh-key',
+      'but no key',
+    ],
+    ['{ address: 192.0.2.10, user: ops, password: hunter22 }', 'schema.secret-in-plan', 'not a reference'],
+    ['{ user: ops, sshKey: ./key }', 'schema.missing', 'missing'],
+    ['{ address: "ssh://x", user: ops, sshKey: ./key }', 'schema.value', 'without scheme'],
+  ])('is not given as %s', (jumpHost, code, message) => {
+    const problems = all(withJumpHost(jumpHost))
+    expect(codes(problems)).toEqual([code])
+    expect(JSON.stringify(problems)).toContain(message)
+    expect(JSON.stringify(problems)).not.toContain('hunter22')
+  })
+})
+
 describe('whatever the text is', () => {
   const inside = (text: string, problem: PlanProblem): boolean => {
     const line = text.split('\n')[problem.line - 1]

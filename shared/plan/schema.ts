@@ -245,6 +245,23 @@ const platformSchema = section({
     .default('none'),
 })
 
+const jumpHostSchema = section({
+  address: server,
+  port: port.default(22),
+  user: pattern(
+    /^[A-Za-z_][A-Za-z0-9._-]{0,63}$/,
+    64,
+    'an account name of letters, digits, "_", "." and "-"',
+    'operator',
+  ),
+  /** Private key file on this workstation, tried before the password. */
+  sshKey: path('~/.ssh/id_ed25519').nullable().default(null),
+  sshKeyPassphrase: secretReferenceSchema.nullable().default(null),
+  /** Ask the SSH agent of this workstation. */
+  useSshAgent: flag().default(false),
+  password: secretReferenceSchema.nullable().default(null),
+})
+
 const accessSchema = section({
   /** Operating-system account of the nodes, also the account of their Local UI. */
   user: pattern(
@@ -262,6 +279,11 @@ const accessSchema = section({
   sshKeyPassphrase: secretReferenceSchema.nullable().default(null),
   /** Ask the SSH agent of this workstation. */
   useSshAgent: flag().default(false),
+  /**
+   * Machine through which the nodes are reached when this workstation cannot reach them itself: SSH, Local UI and everything
+   * else goes through one SSH connection to it.
+   */
+  jumpHost: jumpHostSchema.nullable().default(null),
 })
 
 const interfaceName = pattern(

@@ -89,6 +89,43 @@ export function checkPasswords({ plan, isGiven }: RuleContext): Finding[] {
       ),
     )
   }
+  return [...findings, ...checkJumpHost({ plan })]
+}
+
+function checkJumpHost({ plan }: Pick<RuleContext, 'plan'>): Finding[] {
+  const jump = plan.access?.jumpHost
+  if (jump == null) return []
+  const findings: Finding[] = []
+  if (jump.sshKey === null && jump.password === null && jump.useSshAgent === false) {
+    findings.push(
+      error(
+        'cred.ssh-key',
+        ['access', 'jumpHost'],
+        'There is no way to log in to the jump host.',
+        'Write sshKey, useSshAgent: true, or password: with a reference to a secret.',
+      ),
+    )
+  }
+  if (jump.sshKey === null && jump.sshKeyPassphrase != null) {
+    findings.push(
+      warning(
+        'cred.ssh-key',
+        ['access', 'jumpHost', 'sshKeyPassphrase'],
+        'There is a passphrase for the SSH key of the jump host, but no key.',
+        'Write access.jumpHost.sshKey, or remove the passphrase.',
+      ),
+    )
+  }
+  if (plan.nodes?.some((node) => node?.address !== undefined && node.address === jump.address) === true) {
+    findings.push(
+      warning(
+        'cred.ssh-key',
+        ['access', 'jumpHost', 'address'],
+        'The jump host is one of the nodes. It restarts during the installation, and then no node can be reached.',
+        'Write the address of a machine that is no node.',
+      ),
+    )
+  }
   return findings
 }
 
