@@ -13,7 +13,7 @@ export const connectNodes = nodePhase<Site, NodeFacts | undefined>({
   apply: (context, facts) => {
     if (facts === undefined) return Promise.resolve()
     context.services.facts.set(context.node.name, facts)
-    if (facts.ssh.kind === 'closed') context.warn(`SSH cannot be used: ${facts.ssh.reason}`)
+    if (facts.host.kind === 'closed') context.warn(`SSH cannot be used: ${facts.host.reason}`)
     const hardware = facts.edgeHost.spec?.hardwareSpec
     context.evidence(
       'The node is known',

@@ -1,28 +1,10 @@
-import { z } from 'zod'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { AppError } from '../../shared/errors/index.ts'
 import type { PlanNode } from '../../shared/plan/index.ts'
 import type { EdgeHost, LocalApiClient, LocalSettings } from '../appliance/index.ts'
-import type { SshConnection } from '../ssh/index.ts'
+import type { CollectedFacts, MergedFacts } from '../appliance/facts/index.ts'
 import type { SiteNodeContext } from './site.ts'
-
-/** One block device of the node, as `lsblk` tells it. */
-export interface BlockDevice {
-  readonly path: string
-  /** Bytes. */
-  readonly size: number
-  readonly type: string
-  readonly fileSystem: string | undefined
-  readonly mountPoint: string | undefined
-  readonly children: readonly BlockDevice[]
-}
-
-/** What SSH adds to the facts of the Local UI; `undefined` fields could not be read. */
-export interface SshFacts {
-  /** `active_boot`, `livecd_boot`, … (palette.md §6.3). */
-  readonly bootState: string | undefined
-  readonly hostName: string | undefined
-  readonly disks: readonly BlockDevice[] | undefined
-}
 
 /** What was read from a node. */
 export interface NodeFacts {
@@ -33,9 +15,18 @@ export interface NodeFacts {
   readonly settings: LocalSettings
   /** Name of the cluster that the node belongs to already, if any. */
   readonly clusterName: string | undefined
-  readonly ssh:
-    { readonly kind: 'read'; readonly facts: SshFacts } | { readonly kind: 'closed'; readonly reason: string }
+  /** What the operating system tells over SSH. */
+  readonly host: HostAnswer
+  /** Both together. Where SSH is closed, it says so for each fact that only SSH tells. */
+  readonly merged: MergedFacts
 }
+
+export type HostAnswer =
+  | { readonly kind: 'read'; readonly collected: CollectedFacts }
+  | { readonly kind: 'closed'; readonly reason: string }
+
+/** Real time for all commands on one node. The slowest of them ask disks that may be dead. */
+const deadlineSeconds = 45
 
 /** Reads everything about a node that later phases decide upon. */
 export async function readNodeFacts(context: SiteNodeContext): Promise<NodeFacts> {
@@ -56,12 +47,11 @@ export async function readNodeFacts(context: SiteNodeContext): Promise<NodeFacts
       isTransient: true,
     })
   }
-  const access = await services.nodes.ssh(context, node)
-  const ssh: NodeFacts['ssh'] =
-    access.kind === 'open'
-      ? { kind: 'read', facts: await readSshFacts(access.connection, signal) }
-      : { kind: 'closed', reason: access.reason }
-  return { node, uid, edgeHost, settings, clusterName, ssh }
+  const host = await askHost(context)
+  const { mergeFacts, unreadHostFacts } = await import('../appliance/facts/index.ts')
+  const hostFacts = host.kind === 'read' ? host.collected.facts : unreadHostFacts(host.reason)
+  const merged = mergeFacts({ edgeHost, settings, host: hostFacts })
+  return { node, uid, edgeHost, settings, clusterName, host, merged }
 }
 
 /** The definition is on the host that created the cluster only; its members know the details. */
@@ -70,47 +60,43 @@ async function clusterNameOf(client: LocalApiClient, signal: AbortSignal): Promi
   return cluster === undefined ? undefined : (cluster.metadata?.name ?? '(without a name)')
 }
 
-async function readSshFacts(connection: SshConnection, signal: AbortSignal): Promise<SshFacts> {
-  const read = async (command: string): Promise<string | undefined> => {
-    const result = await connection.exec(command, { signal, timeoutMilliseconds: 20_000 })
-    return result.exitCode === 0 ? result.stdout.trim() : undefined
+async function askHost(context: SiteNodeContext): Promise<HostAnswer> {
+  const { node, services, signal, clock } = context
+  const access = await services.nodes.ssh(context, node)
+  if (access.kind === 'closed') return access
+  // Not before it is needed: both take their time to load.
+  const [{ createSshRunner }, { collectNodeFacts }] = await Promise.all([
+    import('../network/programs/ssh-runner.ts'),
+    import('../appliance/facts/index.ts'),
+  ])
+  const password = async () => (await services.nodes.acceptedCredential(context, node)).password
+  const runner = createSshRunner({ place: node.name, connection: access.connection, password })
+  const collected = await collectNodeFacts(runner, { signal, deadlineSeconds, asRoot: true, clock })
+  await keepRawFacts(context, collected)
+  const { completeness } = collected
+  switch (completeness.kind) {
+    case 'complete':
+      return { kind: 'read', collected }
+    case 'partial':
+      context.warn(`Not all facts of ${node.name} could be read: ${completeness.reason}`)
+      return { kind: 'read', collected }
+    case 'none':
+      // A connection that broke heals: the engine asks again.
+      if (completeness.error?.isTransient === true) throw new AppError(completeness.error)
+      return { kind: 'closed', reason: completeness.reason }
   }
-  const bootState = await read('kairos-agent state get boot')
-  const hostName = await read('hostname')
-  const disks = await read('lsblk -b -J -o NAME,PATH,SIZE,TYPE,FSTYPE,MOUNTPOINT')
-  return { bootState, hostName, disks: disks === undefined ? undefined : parseBlockDevices(disks) }
 }
 
-const deviceSchema = z.object({
-  name: z.string(),
-  path: z.string().nullish(),
-  // util-linux prints numbers since 2.33 and strings before.
-  size: z.union([z.number(), z.string().regex(/^\d+$/).transform(Number)]).nullish(),
-  type: z.string().nullish(),
-  fstype: z.string().nullish(),
-  mountpoint: z.string().nullish(),
-  get children() {
-    return z.array(deviceSchema).nullish()
-  },
-})
-
-/** Reads the output of `lsblk -b -J`; `undefined` when it is something else. */
-export function parseBlockDevices(text: string): BlockDevice[] | undefined {
+/** For the support bundle. Facts that cannot be kept are no reason to stop. */
+async function keepRawFacts(context: SiteNodeContext, { raw }: CollectedFacts): Promise<void> {
+  const { node, services } = context
+  const folder = join(services.runFolder, 'facts')
+  const { writeFileAtomically } = await import('../storage/atomic-file.ts')
   try {
-    const parsed = z.object({ blockdevices: z.array(deviceSchema) }).safeParse(JSON.parse(text))
-    return parsed.data?.blockdevices.map(toBlockDevice)
-  } catch {
-    return undefined
-  }
-}
-
-function toBlockDevice(device: z.infer<typeof deviceSchema>): BlockDevice {
-  return {
-    path: device.path ?? `/dev/${device.name}`,
-    size: device.size ?? 0,
-    type: device.type ?? 'unknown',
-    fileSystem: device.fstype ?? undefined,
-    mountPoint: device.mountpoint ?? undefined,
-    children: (device.children ?? []).map(toBlockDevice),
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await writeFileAtomically(join(folder, `${node.name}.txt`), raw)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    context.warn(`What ${node.name} told about itself could not be kept for the support bundle: ${reason}`)
   }
 }

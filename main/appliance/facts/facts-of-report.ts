@@ -43,3 +43,8 @@ export function factsOfReport(report: Report, interruption: string): HostFacts {
     },
   }
 }
+
+/** Facts of a node that could not be asked: each says why, and how it would have been read. */
+export function unreadHostFacts(reason: string): HostFacts {
+  return factsOfReport({ hasStarted: false, isComplete: false, sections: new Map() }, reason)
+}

@@ -1,1 +1,6 @@
 export { collectNodeFacts, type CollectedFacts } from './collect-node-facts.ts'
+export { unreadHostFacts } from './facts-of-report.ts'
+export { valueOf, type Fact } from './fact.ts'
+export { disagreementsOf, mergeFacts, type MergedFacts } from './merge-facts.ts'
+export type { Merged } from './merged.ts'
+export type { BlockDevice, Disk, HostFacts, NetworkInterface } from './node-facts.ts'
