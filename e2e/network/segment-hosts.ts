@@ -114,7 +114,7 @@ export interface SegmentSurroundings {
 export interface LegSetup {
   /** Addresses of its interface, with prefix. */
   readonly addresses: readonly string[]
-  /** Undefined: any. */
+  /** Left out: the one that the kernel gives it. */
   readonly mac?: string
   /** Files below /proc/sys/net/ipv4 and what is written into them. */
   readonly kernelSettings: Readonly<Record<string, string>>
