@@ -9,7 +9,7 @@ import type { Dialler } from '../network/dialler.ts'
 import { Cluster } from './cluster.ts'
 import { ConsoleService } from './console/console-service.ts'
 import type { LabContext } from './context.ts'
-import { resolveDurations } from './durations.ts'
+import { installedDurations, resolveDurations } from './durations.ts'
 import { FaultBoard } from './fault-board.ts'
 import { isInNetwork } from './hardware.ts'
 import type { Exchange } from './http/api-server.ts'
@@ -31,6 +31,8 @@ export interface LabOptions {
   /** Simulated seconds per real second. Default 60. */
   timeScale?: number
   scenario?: Scenario
+  /** Nobody waits for the nodes to install themselves, unless the scenario says how long that takes. Default false. */
+  areNodesInstalled?: boolean
   /** Default `kairos`. */
   initialNodePassword?: string
   /** Default `admin`. */
@@ -90,7 +92,10 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     plan,
     variant,
     scenario,
-    durations: resolveDurations(scenario.durations, scenario.durationFactor),
+    durations: resolveDurations(
+      { ...(options.areNodesInstalled === true ? installedDurations : {}), ...scenario.durations },
+      scenario.durationFactor,
+    ),
     scheduler,
     recorder,
     faults,
@@ -122,8 +127,11 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     now: () => scheduler.now(),
     sudoNeedsPassword: scenario.ssh.sudoPassword,
     segment,
+    plan,
+    network: scenario.network,
     hasArping: scenario.tools.arping,
     isOpen: (address, port) => decideConnection(address, port).kind === 'open',
+    dial: (endpoint, dialOptions) => createLabDialler(switchPort).dial(endpoint, dialOptions),
     emitReboot: (node) => {
       setImmediate(() => {
         node.reboot()

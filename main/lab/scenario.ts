@@ -5,6 +5,7 @@ import { AppError } from '../../shared/errors/index.ts'
 import { variantSchema } from '../../shared/plan/index.ts'
 import { durationNames, parseDuration } from './durations.ts'
 import { machineSchema } from './machine.ts'
+import { networkSchema } from './network-conditions.ts'
 
 const duration = z.union([z.string(), z.number()]).transform((value, context) => {
   const milliseconds = parseDuration(value)
@@ -137,6 +138,8 @@ const scenarioSchema = z.strictObject({
   tools: z.strictObject({ arping: z.boolean().default(true) }).prefault({}),
   /** Machines that are not like the others, by the name of their node in the plan. */
   machines: z.record(z.string(), machineSchema).default({}),
+  /** What is wrong with the network. */
+  network: networkSchema.prefault({}),
   faults: z.array(faultSchema).default([]),
 })
 export type Scenario = z.infer<typeof scenarioSchema>

@@ -1,5 +1,8 @@
 import { FileSystemError, normalize } from '../file-system.ts'
+import type { Dialler } from '../../network/dialler.ts'
 import type { LabNode } from '../node.ts'
+import type { Plan } from '../../../shared/plan/index.ts'
+import type { Scenario } from '../scenario.ts'
 import type { Segment } from '../segment.ts'
 import { CommandLineError, parseCommandLine, type ListItem, type SimpleCommand } from './command-line.ts'
 import { commands } from './commands/index.ts'
@@ -32,10 +35,15 @@ export interface ShellServices {
   now: () => number
   sudoNeedsPassword: boolean
   segment: Segment
+  plan: Plan
+  /** What the scenario says of the network. */
+  network: Scenario['network']
   /** `false`: the image came without arping. */
   hasArping: boolean
   /** Is a TCP connection accepted there? */
   isOpen: (address: string, port: number) => boolean
+  /** A TCP connection from a node, for what its SSH server passes on. */
+  dial: Dialler['dial']
   emitReboot: (node: LabNode) => void
 }
 

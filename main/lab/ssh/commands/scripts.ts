@@ -8,6 +8,7 @@ import type { Command, CommandCall } from '../shell.ts'
 import { anyShell } from './any-shell.ts'
 import { collect, usage } from './arguments.ts'
 import { factsReport } from './facts-report.ts'
+import { measureReport } from './measure-report.ts'
 
 /**
  * Starts a program as the product's launcher script does. That the client went away is noticed at the channel here, not by
@@ -110,6 +111,8 @@ export const shell: Command = async (call) => {
   const [option, script = '', , ...parameters] = call.args
   if (option !== '-c') {
     const text = (await collect(call.stdin.chunks())).toString()
+    const measurements = await measureReport(call, text)
+    if (measurements !== undefined) return measurements
     const mark = markOfScript(text)
     if (mark === undefined) return await call.runLine(text, call.user)
     await call.out(await factsReport(call, mark))
