@@ -77,6 +77,7 @@ async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<nu
   const accepted = await readAcknowledgements(folder.acknowledgementsFile)
   const practice = isPractice
     ? await openPractice(loaded.plan, {
+        areNodesInstalled: true,
         ...(request.timeScale === undefined ? {} : { timeScale: request.timeScale }),
         ...(request.scenario === undefined ? {} : { scenarioFile: request.scenario }),
         ...(request.labAt === undefined ? {} : { descriptionFile: request.labAt }),

@@ -20,6 +20,8 @@ export interface PracticeOptions {
   readonly scenarioFile?: string
   /** File that `landfall lab --describe` wrote; the lab runs in another process. */
   readonly descriptionFile?: string
+  /** The nodes are there already; nobody waits for their installation. Not for a lab that runs already. */
+  readonly areNodesInstalled?: boolean
   readonly initialNodePassword?: string
   readonly initialConsolePassword?: string
 }
@@ -54,11 +56,12 @@ export async function labPasswordsOf(
 
 /** Starts a lab in this process. */
 export async function startPracticeLab(plan: Plan, options: PracticeOptions): Promise<Lab> {
-  const { timeScale, scenarioFile, initialNodePassword, initialConsolePassword } = options
+  const { timeScale, scenarioFile, areNodesInstalled, initialNodePassword, initialConsolePassword } = options
   const { readScenario, startLab } = await loadLab()
   return startLab({
     plan,
     ...(timeScale === undefined ? {} : { timeScale }),
+    ...(areNodesInstalled === undefined ? {} : { areNodesInstalled }),
     ...(scenarioFile === undefined
       ? {}
       : { scenario: readScenario(await readText(scenarioFile), scenarioFile) }),

@@ -46,6 +46,13 @@ export const protocolDurations = {
   firstLoginDelay: 1 * second,
 } as const
 
+/** Of nodes that are there already: long enough to be waited for, and no longer. */
+export const installedDurations = {
+  install: 10 * second,
+  boot: 10 * second,
+  localUiFirstStart: 10 * second,
+} as const
+
 export type WaitingDuration = keyof typeof waitingDurations
 export type ProtocolDuration = keyof typeof protocolDurations
 export type Durations = Record<WaitingDuration | ProtocolDuration, number>
