@@ -112,7 +112,7 @@ file /etc/machine-id`,
   },
   memory: { source: '/proc/meminfo', ...small, body: 'file /proc/meminfo' },
   'block-devices': {
-    source: `lsblk -b -J -o ${blockDeviceColumns},MOUNTPOINTS`,
+    source: 'lsblk -b -J',
     program: 'lsblk',
     seconds: 10,
     bytes: 1024 * kilobyte,

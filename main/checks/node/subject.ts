@@ -70,10 +70,12 @@ function minimumOf(plan: Plan): Minimum {
 }
 
 /** Of the whole machine: the loopback interface says nothing about it. */
-function addressesOf({ merged }: NodeFacts): string[] {
-  const told = [...merged.interfaces].flatMap(([name, nic]) =>
-    name === 'lo' ? [] : valuesOf(nic.addresses).flat(),
-  )
+function addressesOf({ merged, edgeHost }: NodeFacts): string[] {
+  const told = [
+    ...[...merged.interfaces].flatMap(([name, nic]) => (name === 'lo' ? [] : valuesOf(nic.addresses).flat())),
+    // A card that the Local UI has no name for is nowhere else.
+    ...(edgeHost.spec?.networkInfo ?? []).flatMap(({ ip }) => (ip === undefined || ip === '' ? [] : [ip])),
+  ]
   const withPrefix = new Set(told.filter((address) => address.includes('/')))
   const known = new Set([...withPrefix].map(hostPart))
   return [...withPrefix, ...new Set(told.filter((address) => !address.includes('/') && !known.has(address)))]
