@@ -53,6 +53,18 @@ describe.skipIf(reason !== undefined)(
       sshd.remove()
     })
 
+    it('says for people that fewer were found than asked for; the report has no warning of it, because nothing went wrong', async () => {
+      const part = ['10.10.200.170-10.10.200.173', '--count', '9']
+      const report = await findVip(lab, part)
+      expect(report.warnings).toEqual([])
+      const found = report.candidates.length
+      expect(found).toBeGreaterThan(0)
+      expect(found).toBeLessThan(5)
+      const { stdout } = await runFindVip(lab, part)
+      expect(stdout).toContain(`Only ${found} of the 9 addresses that were asked for could be found.\n`)
+      expect(stdout).not.toContain('warning:')
+    })
+
     it('prints candidates with their evidence, what is used, and why', async () => {
       const report = await findVip(lab, [network, '--count', '5', '--exclude', '10.10.200.170,10.10.200.171'])
       expect(report).toMatchObject({ cidr: network, warnings: [], asked: { addresses: 254, of: 254 } })
