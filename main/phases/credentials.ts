@@ -2,6 +2,7 @@ import { AppError } from '../../shared/errors/index.ts'
 import type { CredentialName } from '../engine/history.ts'
 import type { PhaseContext } from '../engine/phase.ts'
 import type { LoginOutcome } from '../network/session.ts'
+import type { LoginAttempts as LoginCount } from '../storage/login-attempts.ts'
 
 export interface Credential {
   readonly name: CredentialName
@@ -31,7 +32,16 @@ interface LoginAttempts<S> {
   /** What the journal knows of the act that replaces the initial password by the new one. */
   readonly passwordChange: 'never' | 'unknown' | 'done' | 'failed'
   readonly login: (password: string) => Promise<LoginOutcome>
+  /** Refusals of this account in all runs; absent: they are not counted. */
+  readonly count?: LoginCount
 }
+
+/**
+ * The product slows an account down from the third refused login on and locks it after five (palette.md §4.2): Landfall
+ * causes two at most, and then none for as long as a lock lasts.
+ */
+const mostRefusals = 2
+const lockMilliseconds = 15 * 60_000
 
 /**
  * Logs in with the password that is most likely the right one, and with the other one if that is refused: each at most
@@ -51,10 +61,12 @@ export async function logIn<S>(attempts: LoginAttempts<S>): Promise<Credential> 
     })
   }
   for (const credential of inLikelyOrder(attempts)) {
+    await ensureNotHeldBack(attempts)
     const report = (outcome: 'trying' | 'accepted' | 'refused' | 'locked') =>
       context.report({ type: 'credential-tried', account, credential: credential.name, outcome })
     await report('trying')
     const outcome = await attempts.login(credential.password)
+    await noteInCount(attempts, outcome.kind)
     await report(outcome.kind)
     if (outcome.kind === 'accepted') return credential
     if (outcome.kind === 'locked') {
@@ -81,6 +93,50 @@ export async function logIn<S>(attempts: LoginAttempts<S>): Promise<Credential> 
     ],
     node: attempts.node,
     // A dry run may lack the password that is in use; it then assumes, and says so.
+    isTransient: context.mode === 'dry-run',
+  })
+}
+
+async function noteInCount<S>(
+  { count, node, account, context }: LoginAttempts<S>,
+  outcome: LoginOutcome['kind'],
+): Promise<void> {
+  if (count === undefined || node === undefined) return
+  if (outcome === 'accepted') {
+    await count.noteAccepted({ node, account })
+    return
+  }
+  // A locked account needs the whole pause, however often we asked ourselves.
+  const refusals = outcome === 'locked' ? mostRefusals : 1
+  for (let note = 0; note < refusals; note += 1) await count.noteRefused({ node, account }, context.clock.now())
+}
+
+async function ensureNotHeldBack<S>({
+  count,
+  node,
+  account,
+  context,
+  place,
+}: LoginAttempts<S>): Promise<void> {
+  if (count === undefined || node === undefined) return
+  const now = context.clock.now()
+  // A clock that was set back since then makes the wait not longer than a lock lasts.
+  const recent = (await count.refusals({ node, account }))
+    .map((at) => Math.min(at, now))
+    .filter((at) => now - at < lockMilliseconds)
+  const last = recent.at(-1)
+  if (recent.length < mostRefusals || last === undefined) return
+  const safeAt = last + lockMilliseconds
+  throw new AppError({
+    code: 'LOGIN_HELD_BACK',
+    title: `${place} has refused ${account} ${recent.length} times already; no further password is tried now.`,
+    detail: `A further attempt could lock the account. It is safe again at ${new Date(safeAt).toISOString()}, in ${Math.ceil((safeAt - now) / 60_000)} min, if nobody else tries until then.`,
+    remedies: [
+      `Log in by hand once to find out the password of ${account}, and correct what the plan refers to.`,
+      'Go on with --resume after that time.',
+    ],
+    node,
+    // A dry run says what it can without this node.
     isTransient: context.mode === 'dry-run',
   })
 }

@@ -2,6 +2,12 @@ import { AppError } from '../../shared/errors/index.ts'
 import type { SshConnection } from './connection.ts'
 import { wasNeverStarted } from './exec.ts'
 
+/** A connection that comes back by itself. */
+export interface LastingConnection extends SshConnection {
+  /** Opens it now if it was lost, and throws what stands against it. */
+  ensureOpen(): Promise<void>
+}
+
 /**
  * A connection that is opened anew for the next command when it was lost. What was under way when it was lost is not repeated:
  * nobody knows how far it came, and the caller is told (`SSH_CONNECTION_LOST`).
@@ -9,7 +15,10 @@ import { wasNeverStarted } from './exec.ts'
  * `reopen` makes exactly one attempt. When the server refuses the login then, or shows another key, that stays the answer:
  * a password is not sent again. The new connection may be to a machine that was started again meanwhile.
  */
-export function lastingConnection(first: SshConnection, reopen: () => Promise<SshConnection>): SshConnection {
+export function lastingConnection(
+  first: SshConnection,
+  reopen: () => Promise<SshConnection>,
+): LastingConnection {
   let current = first
   let opening: Promise<SshConnection> | undefined
   let finalError: AppError | undefined
@@ -63,6 +72,9 @@ export function lastingConnection(first: SshConnection, reopen: () => Promise<Ss
     tunnel: (to, options) => use((connection) => connection.tunnel(to, options)),
     openSftp: () => use((connection) => connection.openSftp()),
     isConnected: () => current.isConnected(),
+    ensureOpen: async () => {
+      await open()
+    },
     close: async () => {
       isClosed = true
       await opening?.catch(() => undefined)

@@ -99,6 +99,13 @@ export interface LoginAttempt {
   remark?: string | undefined
 }
 
+const passwordRefusals = new WeakSet<Error>()
+
+/** True for a refused login in which the server was given the password, and did not want it. */
+export function wasPasswordRefused(error: unknown): boolean {
+  return error instanceof Error && passwordRefusals.has(error)
+}
+
 export function loginRefused(place: SshPlace, attempt: LoginAttempt): AppError {
   const { offered, tried, given, remark } = attempt
   const takesPassword = offered.includes('password') || offered.includes('keyboard-interactive')
@@ -122,7 +129,7 @@ export function loginRefused(place: SshPlace, attempt: LoginAttempt): AppError {
     remedies.push('Give a key.')
   }
   if (remedies.length === 0) remedies.push('Check the user name and how this server lets users log in.')
-  return new AppError({
+  const error = new AppError({
     code: 'SSH_LOGIN_REFUSED',
     title: `${endpointText(place.endpoint)} refuses the SSH login of ${attempt.username}.`,
     detail:
@@ -134,6 +141,8 @@ export function loginRefused(place: SshPlace, attempt: LoginAttempt): AppError {
     remedies,
     node: place.node,
   })
+  if (tried.includes('password') || tried.includes('keyboard-interactive')) passwordRefusals.add(error)
+  return error
 }
 
 export function identityChanged(

@@ -19,6 +19,8 @@ const identitySchema = z.object({
   certificatePem: z.string().optional(),
   /** SSH only: `<type> <Base64>`, one line as in known_hosts. */
   publicKey: z.string().optional(),
+  /** TLS only: how it is known that this is the node's own certificate. Absent: it was seen from here only. */
+  provenBy: z.literal('ssh').optional(),
 })
 
 const fileSchema = z.object({
@@ -42,6 +44,8 @@ export interface Identity {
   firstSeen: string
   certificatePem?: string | undefined
   publicKey?: string | undefined
+  /** TLS only; absent: nobody but the workstation has seen it. */
+  provenBy?: 'ssh' | undefined
 }
 
 /** The answer to "is this still the server that we know?". What follows from it is the caller's decision. */
