@@ -20,8 +20,6 @@ import { nameOf, type KillMoment } from './kill-moment.ts'
 
 /** Milliseconds; most of it is waiting for a place, see withSite. */
 const timeout = 400_000
-/** Of tests with a proof, whose address lives for 30 simulated seconds, while SSH takes its real time. */
-const timeScale = 20
 
 /** Everybody but one answers for the addresses that the plan leaves, some of them by ARP only. */
 const free = '10.10.200.9'
@@ -86,7 +84,7 @@ describe.concurrent('vip: auto', { timeout }, () => {
   test('becomes the one free address, which is proven, and is used everywhere', () => {
     const proxy = { http: 'http://10.10.200.5:3128' }
     const plan = smallNetwork('auto', { proxy })
-    return withSite({ ...crowded, plan, timeScale }, async (site) => {
+    return withSite({ ...crowded, plan }, async (site) => {
       const { raised } = watchRequest(site, free)
       const events = await expectDone(site.run())
       await expectInstalledOnce(site, plan, free)
@@ -171,7 +169,6 @@ interface Killing {
   readonly plan: PlanInput
   /** Whether a node has the address at this moment. */
   readonly isHeld?: true
-  readonly timeScale?: number
 }
 
 const killings: readonly Killing[] = [
@@ -187,20 +184,18 @@ const killings: readonly Killing[] = [
     moment: { event: { type: 'progress', detail: `Reaching ${free} on n1` } },
     plan: smallNetwork('auto'),
     isHeld: true,
-    timeScale,
   },
   {
     moment: { event: { type: 'progress', detail: `Reaching ${free} on n2` } },
     plan: smallNetwork(free),
     isHeld: true,
-    timeScale,
   },
 ]
 
 describe.concurrent('killed, a run goes on with the same address and leaves none behind', { timeout }, () => {
-  for (const { moment, plan, isHeld, ...speed } of killings) {
+  for (const { moment, plan, isHeld } of killings) {
     test(nameOf(moment), () =>
-      withSite({ ...crowded, ...speed, plan }, async (site) => {
+      withSite({ ...crowded, plan }, async (site) => {
         const { signal, stderr } = await site.runUntilKilled(moment).ended
         expect(signal, stderr).toBe('SIGKILL')
         // Else nothing would have been left behind that the next process has to take away.
@@ -218,7 +213,7 @@ describe.concurrent('killed, a run goes on with the same address and leaves none
 
   test('stopped by the operator in the middle of the proof, it takes the address away first', () => {
     const plan = smallNetwork(free)
-    return withSite({ ...crowded, plan, timeScale }, async (site) => {
+    return withSite({ ...crowded, plan }, async (site) => {
       const run = site.run()
       run.onEvent = (event) => {
         if (event.type === 'progress' && event.detail.startsWith('Reaching')) run.kill('SIGINT')
@@ -242,7 +237,7 @@ describe.concurrent('landfall check', { timeout }, () => {
 
   test('looks at the address, and tries it out only when that is asked for by name', () => {
     const plan = smallNetwork('auto')
-    return withSite({ ...crowded, plan, timeScale }, async (site) => {
+    return withSite({ ...crowded, plan }, async (site) => {
       const results = (await checked(site)).filter(({ id }) => id.startsWith('vip.'))
       expect(results.map(({ id, state, target }) => [id, state, target])).toEqual([
         ['vip.free', 'pass', free],
