@@ -112,6 +112,23 @@ export class SshService {
         serveSftp(acceptSftp(), this.#node, user)
       })
     })
+    connection.on('tcpip', (accept, reject, { destIP, destPort }) => {
+      const host = destIP === '127.0.0.1' ? this.#node.nic.address : destIP
+      this.#services.dial({ host, port: destPort }).then(
+        (target) => {
+          const channel = accept()
+          const end = () => {
+            target.destroy()
+            channel.destroy()
+          }
+          for (const side of [target, channel]) side.on('error', end).once('close', end)
+          target.pipe(channel).pipe(target)
+        },
+        () => {
+          reject()
+        },
+      )
+    })
   }
 
   async #execute(channel: ServerChannel, user: string, command: string): Promise<void> {
