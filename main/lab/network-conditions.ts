@@ -30,6 +30,11 @@ export const networkSchema = z.strictObject({
   hasWildcardDns: z.boolean().default(false),
   /** What 99 % of small writes to the disks of the nodes need, in milliseconds. */
   diskMilliseconds: z.number().positive().default(1.5),
+  /** Nodes that cannot be reached at any other address than their first one: a wrong VLAN, a filter. One name, or several. */
+  newAddressDead: z
+    .union([name, z.array(name)])
+    .transform((names) => (typeof names === 'string' ? [names] : names))
+    .default([]),
 })
 type NetworkConditions = z.infer<typeof networkSchema>
 
