@@ -15,7 +15,14 @@ const networkd = '/lib/systemd/systemd-networkd'
 export function whyNoNetworkd(): string | undefined {
   return (
     whyNoNamespaces() ??
-    [networkd, '/usr/bin/networkctl', '/usr/bin/dbus-daemon', '/usr/sbin/sshd', '/usr/sbin/nft', '/usr/bin/setsid']
+    [
+      networkd,
+      '/usr/bin/networkctl',
+      '/usr/bin/dbus-daemon',
+      '/usr/sbin/sshd',
+      '/usr/sbin/nft',
+      '/usr/bin/setsid',
+    ]
       .filter((program) => spawnSync(program, ['--version']).error !== undefined)
       .map((program) => `${program} is not installed`)[0]
   )
@@ -34,7 +41,10 @@ export interface NetworkdNode {
   /** Where the lasting files go; both are empty folders of this machine alone. */
   readonly places: { readonly cloudConfigs: string; readonly networkUnits: string }
   /** Opens it as root, with its pinned key. */
-  open(address: string, options?: { timeoutMilliseconds?: number; signal?: AbortSignal }): Promise<ProgramRunner>
+  open(
+    address: string,
+    options?: { timeoutMilliseconds?: number; signal?: AbortSignal },
+  ): Promise<ProgramRunner>
   /** Runs a shell line on it, at an address. */
   sh(address: string, line: string): Promise<string>
   /** IPv4 addresses of all its interfaces, with prefix, `lo` aside. */
@@ -102,6 +112,8 @@ export async function createNetworkdNode(): Promise<NetworkdNode> {
       // Without udev networkd does not wait for it only where /sys is read-only.
       'mount -o remount,bind,ro /sys',
       'mount -t tmpfs tmpfs /run',
+      // What this machine's root does at login is no part of the test.
+      'mount -t tmpfs -o mode=700 tmpfs /root',
       'mount -t tmpfs -o mode=755 tmpfs /etc/systemd/network',
       `cp ${file('20-image.network')} /etc/systemd/network/`,
       'chmod 644 /etc/systemd/network/*',
@@ -114,8 +126,16 @@ export async function createNetworkdNode(): Promise<NetworkdNode> {
       `exec /usr/sbin/sshd -D -f ${file('sshd')} -E ${file('log')}`,
     ].join('\n'),
   )
-  lab.start('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', `sh -x ${file('start')} >${file('start.log')} 2>&1`])
-  const fingerprint = execFileSync('ssh-keygen', ['-lf', file('host.pub')], { encoding: 'utf8' }).split(' ')[1] ?? ''
+  lab.start('unshare', [
+    '--mount',
+    '--propagation',
+    'private',
+    'sh',
+    '-c',
+    `sh ${file('start')} >${file('start.log')} 2>&1`,
+  ])
+  const fingerprint =
+    execFileSync('ssh-keygen', ['-lf', file('host.pub')], { encoding: 'utf8' }).split(' ')[1] ?? ''
   const connections: SshConnection[] = []
   const open: NetworkdNode['open'] = async (address, { timeoutMilliseconds = 2000, signal } = {}) => {
     const connection = await connectSsh({
@@ -133,12 +153,22 @@ export async function createNetworkdNode(): Promise<NetworkdNode> {
   }
   const sh: NetworkdNode['sh'] = async (address, line) => {
     const runner = await open(address)
-    const result = await runner.run('sh', ['-c', line], { signal: AbortSignal.timeout(20_000), deadlineSeconds: 15 })
+    const result = await runner.run('sh', ['-c', line], {
+      signal: AbortSignal.timeout(20_000),
+      deadlineSeconds: 15,
+    })
     return result.kind === 'ended' ? result.stdout : result.kind
   }
   const isConfigured = async () =>
-    /\sconfigured\s*$/m.test(await sh(lab.insideAddress, `networkctl --no-legend list ${lab.insideInterface}`))
-  await eventually(isConfigured, () => ['start.log', 'networkd.log', 'log', 'log-other'].map((name) => { try { return readFileSync(file(name), 'utf8') } catch { return '' } }).join('\n'))
+    /\sconfigured\s*$/m.test(
+      await sh(lab.insideAddress, `networkctl --no-legend list ${lab.insideInterface}`),
+    )
+  await eventually(isConfigured, () =>
+    ['start.log', 'networkd.log', 'log'].map((name) => readFileSync(file(name), 'utf8')).join('\n'),
+  ).catch(async (error: unknown) => {
+    await lab.remove()
+    throw error
+  })
 
   const addresses = async () =>
     [...(await lab.exec('ip', '-4', '-o', 'address', 'show', 'scope', 'global')).matchAll(/inet (\S+)/g)].map(

@@ -41,7 +41,6 @@ describe.skipIf(reason !== undefined)(
       mtu: undefined,
       vlan: undefined,
       nameservers: [],
-      searchDomain: undefined,
       ...change,
     })
 
@@ -109,7 +108,10 @@ describe.skipIf(reason !== undefined)(
     it('comes back, and says so, when somebody else answers at the new address', async () => {
       await node.answerAs(`${node.prefix}.3`)
       const outcome = await change(settings(), 4)
-      expect(outcome).toMatchObject({ kind: 'rolled-back', reason: expect.stringMatching(/another host key|key/i) })
+      expect(outcome).toMatchObject({
+        kind: 'rolled-back',
+        reason: expect.stringMatching(/another host key|key/i),
+      })
       await expectUntouched()
     })
 
@@ -119,7 +121,12 @@ describe.skipIf(reason !== undefined)(
       const runner = await node.open(node.address)
       await beginNetworkChange(
         runner,
-        { id: 'test-1', settings: settings({ address: '10.198.77.3' }), rollBackSeconds, places: node.places },
+        {
+          id: 'test-1',
+          settings: settings({ address: '10.198.77.3' }),
+          rollBackSeconds,
+          places: node.places,
+        },
         signal,
       )
       await eventually(async () => (await node.addresses()).join() === '10.198.77.3/24')
@@ -132,7 +139,9 @@ describe.skipIf(reason !== undefined)(
       const seconds = (Date.now() - started) / 1000
       expect(seconds).toBeGreaterThan(rollBackSeconds - 1)
       expect(seconds).toBeLessThan(60)
-      await eventually(async () => (await readNetworkChange(await node.open(node.address), signal)).kind === 'rolled-back')
+      await eventually(
+        async () => (await readNetworkChange(await node.open(node.address), signal)).kind === 'rolled-back',
+      )
       await expectUntouched()
     })
 
@@ -157,7 +166,9 @@ describe.skipIf(reason !== undefined)(
       // It is reachable there, but nobody confirms.
       expect((await readNetworkChange(await node.open(`${node.prefix}.3`), signal)).kind).toBe('pending')
       await eventually(async () => (await node.addresses()).join() === `${node.address}/24`)
-      await eventually(async () => (await readNetworkChange(await node.open(node.address), signal)).kind === 'rolled-back')
+      await eventually(
+        async () => (await readNetworkChange(await node.open(node.address), signal)).kind === 'rolled-back',
+      )
       await expectUntouched()
       // And Landfall begins anew.
       expect(await change(settings(), 8)).toEqual({ kind: 'confirmed' })
@@ -173,7 +184,9 @@ describe.skipIf(reason !== undefined)(
       await eventually(async () => (await node.addresses()).join() === `${node.prefix}.3/24`)
       await node.restart()
       await eventually(async () => (await node.addresses()).join() === `${node.address}/24`)
-      await eventually(async () => (await readNetworkChange(await node.open(node.address), signal)).kind === 'none')
+      await eventually(
+        async () => (await readNetworkChange(await node.open(node.address), signal)).kind === 'none',
+      )
     })
 
     it('is not begun twice at a time', async () => {
@@ -187,7 +200,12 @@ describe.skipIf(reason !== undefined)(
 
     it.each([
       ['there is no such interface', {}, { name: 'eth77' }, /no network interface eth77/],
-      ['the place for lasting settings is read-only', { cloudConfigs: '/sys/oem' }, {}, /96_landfall_network\.yaml cannot be written/],
+      [
+        'the place for lasting settings is read-only',
+        { cloudConfigs: '/sys/oem' },
+        {},
+        /96_landfall_network\.yaml cannot be written/,
+      ],
       ['the disk is full', { cloudConfigs: '/run/full' }, {}, /No space left/],
     ])('is refused, with nothing changed, when %s', async (_, places, wrong, said) => {
       await node.sh(
@@ -196,10 +214,18 @@ describe.skipIf(reason !== undefined)(
       )
       const begun = beginNetworkChange(
         await node.open(node.address),
-        { id: 'test-1', settings: settings(wrong), rollBackSeconds: 4, places: { ...node.places, ...places } },
+        {
+          id: 'test-1',
+          settings: settings(wrong),
+          rollBackSeconds: 4,
+          places: { ...node.places, ...places },
+        },
         signal,
       )
-      await expect(begun).rejects.toMatchObject({ code: 'NETWORK_CHANGE_REFUSED', detail: expect.stringMatching(said) })
+      await expect(begun).rejects.toMatchObject({
+        code: 'NETWORK_CHANGE_REFUSED',
+        detail: expect.stringMatching(said),
+      })
       await expect(begun).rejects.toBeInstanceOf(AppError)
       expect((await readNetworkChange(await node.open(node.address), signal)).kind).toBe('none')
       await expectUntouched()

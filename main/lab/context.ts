@@ -15,6 +15,11 @@ export interface LabContext {
   scheduler: Scheduler
   recorder: Recorder
   faults: FaultBoard
+  /**
+   * Simulated milliseconds that a change of the network is on trial at least: on a clock that runs a hundred times as fast
+   * the usual time would be over before this workstation has opened a connection.
+   */
+  leastTrial: number
   /** Where large files go. */
   folder: string
   onExchange: (exchange: Exchange) => void

@@ -61,6 +61,9 @@ export interface Lab {
   stop(): Promise<void>
 }
 
+/** Real time that Landfall has at least to reach a node at a new address, see `LabContext.leastTrial`. */
+const leastTrialMilliseconds = 8000
+
 /**
  * Starts a practice lab on loopback. All nodes are powered on with the ISO in the drive.
  *
@@ -99,6 +102,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     scheduler,
     recorder,
     faults,
+    leastTrial: options.clock === undefined ? leastTrialMilliseconds * scale : 0,
     folder,
     onExchange: options.onExchange ?? (() => undefined),
     emit: (name, node) => {
@@ -158,6 +162,12 @@ export async function startLab(options: LabOptions): Promise<Lab> {
       if (other === undefined) return { kind: 'unreachable' }
       return other.kind === 'answers' ? { kind: 'refused' } : { kind: 'silent' }
     }
+    if (
+      scenario.network.newAddressDead.includes(node.name) &&
+      host === node.nic.address &&
+      host !== node.plan.address
+    )
+      return { kind: 'unreachable' }
     if (!node.isNetworkUp || faults.active('unreachable', node.name) !== null) return { kind: 'unreachable' }
     const track = (accept: (socket: Socket) => void): Verdict => ({
       kind: 'open',

@@ -18,6 +18,7 @@ import {
   type Nic,
 } from './hardware.ts'
 import type { Machine } from './machine.ts'
+import type { NetworkTrial, TrialRequest } from './network-trial.ts'
 import { readNetworkUnits } from './network-units.ts'
 import { SessionTokens } from './session-tokens.ts'
 import { createKeyPair } from './ssh/key-pair.ts'
@@ -84,6 +85,8 @@ export class LabNode {
   configurationState: 'Not Configured' | 'In Progress' | 'Configured' | 'Failed' = 'Not Configured'
   userData: Record<string, unknown> = {}
   managementInterface = ''
+  /** The last change of the network that was on trial; `null`: none since the last start, or it was confirmed. */
+  trial: NetworkTrial | null = null
   /** Set by linking: the node's address and links must not change any more. */
   isLinked = false
   isInCluster = false
@@ -205,6 +208,9 @@ export class LabNode {
     this.raised.clear()
     this.cutConnections()
     this.files.loseEphemeral()
+    // What was on trial lies in /run, which is empty now.
+    if (this.trial?.state === 'pending') Object.assign(this.nic, this.trial.before)
+    this.trial = null
     scheduler.after(durations.boot, () => {
       if (life !== this.#life) return
       this.stage = 'starting'
@@ -261,9 +267,43 @@ export class LabNode {
         nameservers: unit.nameservers.length > 0 ? unit.nameservers : this.nic.nameservers,
         searchDomains: unit.searchDomains,
         mtu: unit.mtu ?? this.nic.mtu,
+        ...(unit.vlan === null ? {} : { vlan: unit.vlan }),
       },
       0,
     )
+  }
+
+  /** Begins a change of the network that takes itself back. */
+  beginTrial({ id, rollBackSeconds, apply, withdraw, confirm }: TrialRequest): void {
+    const { scheduler } = this.#context
+    const trial: NetworkTrial = {
+      id,
+      state: 'pending',
+      before: structuredClone(this.nic),
+      withdraw,
+      confirm,
+    }
+    this.trial = trial
+    const isPending = () => this.trial === trial && trial.state === 'pending'
+    scheduler.after(1000, () => {
+      if (isPending()) apply()
+    })
+    scheduler.after(Math.max(rollBackSeconds * 1000, this.#context.leastTrial), () => {
+      if (!isPending()) return
+      trial.state = 'rolled-back'
+      trial.withdraw()
+      Object.assign(this.nic, trial.before)
+      this.cutConnections()
+    })
+  }
+
+  /** Returns whether it came in time. */
+  confirmTrial(): boolean {
+    if (this.trial?.state !== 'pending') return false
+    this.trial.confirm()
+    this.trial.withdraw()
+    this.trial = null
+    return true
   }
 
   /** Changes the NIC after `delay` simulated milliseconds. Returns whether the address will be another one. */

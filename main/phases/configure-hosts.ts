@@ -1,16 +1,20 @@
 import { AppError } from '../../shared/errors/index.ts'
-import type { HostConfigurations, NetworkInterface } from '../appliance/index.ts'
+import { fileDifference } from '../appliance/host-configuration/index.ts'
+import type { HostConfigurations } from '../appliance/index.ts'
 import { nodePhase } from '../engine/phase.ts'
+import { authorizedKeysFile, missingKeys, withKeys } from './authorized-keys.ts'
 import {
-  interfaceDifferences,
-  interfaceOf,
-  proxyDifferences,
-  wantedInterface,
-  wantedProxy,
-} from './host-settings.ts'
+  applyNetwork,
+  asLines,
+  gatherNetwork,
+  networkDifferences,
+  plannedInterface,
+  type NetworkFacts,
+} from './configure-hosts-network.ts'
+import { proxyDifferences, wantedProxy } from './host-settings.ts'
 import { wantedFiles, type NodeFile } from './node-files.ts'
 import { NodeShell } from './node-shell.ts'
-import { finalAddressOf, finalHostNameOf, vipOf, type Site, type SiteNodeContext } from './site.ts'
+import { finalHostNameOf, vipOf, type Site, type SiteNodeContext } from './site.ts'
 
 /** Persistent cloud-config of the node's operating system; applied in lexical order at each boot (palette.md §6.2). */
 const hostNameFile = '/oem/95_landfall_hostname.yaml'
@@ -21,14 +25,14 @@ function hostNameConfig(hostName: string): string {
 
 interface Facts {
   readonly hostName: string | undefined
-  /** `undefined`: this agent has no network API (palette.md §7.3). */
-  readonly interfaces: readonly NetworkInterface[] | undefined
-  readonly currentAddress: string
+  readonly network: NetworkFacts
   readonly proxy: HostConfigurations | undefined
   /** Base64 of the PEM files that the plan names. */
   readonly wantedCaCerts: readonly string[]
   /** Files that the plan wants on the node, with what is there now; `undefined`: nothing. */
   readonly files: readonly { readonly wanted: NodeFile; readonly content: string | undefined }[]
+  /** The account's own authorized_keys; `undefined`: none, or the plan names no keys. */
+  readonly authorizedKeys: string | undefined
 }
 
 /** Host name, network, time servers and proxy as the plan says. Addresses are final before hosts are linked: they cannot change after. */
@@ -40,17 +44,18 @@ export const configureHosts = nodePhase<Site, Facts>({
   gather: gatherSettings,
   assumeFresh: (context) => ({
     hostName: undefined,
-    interfaces: [],
-    currentAddress: context.node.address,
+    network: { currentAddress: context.node.address, interfaces: [], system: undefined, files: [] },
+    authorizedKeys: undefined,
     proxy: { httpProxy: '', httpsProxy: '', noProxy: '', caCerts: [] },
     wantedCaCerts: [],
     files: wantedFiles(context.services.plan, context.node).map((wanted) => ({ wanted, content: undefined })),
   }),
   select: (context, facts) =>
     hostNameDiffers(context, facts) ||
-    networkDifferences(context, facts).length > 0 ||
+    networkDifferences(context, facts.network).length > 0 ||
     proxyChanges(context, facts).length > 0 ||
-    fileChanges(facts).length > 0
+    fileChanges(facts).length > 0 ||
+    keysToAdd(context, facts).length > 0
       ? { kind: 'needed' }
       : {
           kind: 'already-done',
@@ -60,9 +65,10 @@ export const configureHosts = nodePhase<Site, Facts>({
   apply: async (context, facts) => {
     await applyHostName(context, facts)
     await applyFiles(context, facts)
+    await applyKeys(context, facts)
     await applyProxy(context, facts)
     // Last, because the connection may be lost with the old address.
-    await applyNetwork(context, facts)
+    await applyNetwork(context, facts.network)
   },
   verify: async (context) => {
     const facts = await gatherSettings(context)
@@ -70,9 +76,10 @@ export const configureHosts = nodePhase<Site, Facts>({
       ...(hostNameDiffers(context, facts)
         ? [`host name ${facts.hostName ?? 'unknown'} → ${finalHostNameOf(context.node)}`]
         : []),
-      ...networkDifferences(context, facts),
+      ...networkDifferences(context, facts.network),
       ...proxyChanges(context, facts),
       ...fileChanges(facts).map((file) => file.what),
+      ...keysToAdd(context, facts).map((key) => `SSH key ${key.split(' ')[2] ?? key.slice(0, 30)}`),
     ]
     if (open.length > 0) {
       throw new AppError({
@@ -92,22 +99,24 @@ export const configureHosts = nodePhase<Site, Facts>({
 
 async function gatherSettings(context: SiteNodeContext): Promise<Facts> {
   const { node, services, signal } = context
+  // First: it may have to wait until the node is where it will stay.
+  const network = await gatherNetwork(context)
   const client = await services.nodes.localApi(context, node)
   const { proxy } = services.plan.site
-  const [edgeHost, network, configurations, wantedCaCerts, files] = await Promise.all([
+  const [edgeHost, configurations, wantedCaCerts, files, authorizedKeys] = await Promise.all([
     client.edgeHost({ signal }),
-    client.networkInterfaces({ signal }),
     proxy === null ? undefined : client.configurations({ signal }),
     readCaCerts(services, proxy?.caCerts ?? []),
     readFiles(context),
+    readKeys(context),
   ])
   return {
     hostName: edgeHost.status?.hostName,
-    interfaces: network.kind === 'supported' ? network.interfaces : undefined,
-    currentAddress: services.nodes.addressOf(node),
+    network,
     proxy: configurations,
     wantedCaCerts,
     files,
+    authorizedKeys,
   }
 }
 
@@ -116,6 +125,17 @@ async function readFiles(context: SiteNodeContext): Promise<Facts['files']> {
   if (wanted.length === 0) return []
   const shell = await NodeShell.open(context, wanted.map((file) => file.what).join(', '))
   return Promise.all(wanted.map(async (file) => ({ wanted: file, content: await shell.read(file.path) })))
+}
+
+async function readKeys(context: SiteNodeContext): Promise<string | undefined> {
+  const { access } = context.services.plan
+  if (access.authorizedKeys.length === 0) return undefined
+  const shell = await NodeShell.open(context, 'SSH keys')
+  return shell.read(authorizedKeysFile(access.user))
+}
+
+function keysToAdd(context: SiteNodeContext, facts: Facts): string[] {
+  return missingKeys(facts.authorizedKeys ?? '', context.services.plan.access.authorizedKeys)
 }
 
 function fileChanges(facts: Facts): NodeFile[] {
@@ -130,40 +150,6 @@ function hostNameDiffers({ node }: SiteNodeContext, facts: Facts): boolean {
   return facts.hostName !== finalHostNameOf(node)
 }
 
-function networkDifferences(context: SiteNodeContext, facts: Facts): string[] {
-  const { node, services } = context
-  const wanted = wantedInterface(services.plan, node)
-  if (wanted === undefined) return []
-  if (facts.interfaces === undefined) {
-    throw new AppError({
-      code: 'NETWORK_API_MISSING',
-      title: `The agent of ${node.name} cannot configure the network through its API.`,
-      detail: 'GET /v1/edge-mgmt/network/interfaces is not offered by this version.',
-      remedies: [
-        'Set address, mask, gateway, MTU and DNS in the text interface of the node (command palette-tui).',
-        `Then set nodes "${node.name}": nic.mode: keep in the plan and go on with --resume.`,
-      ],
-      node: node.name,
-    })
-  }
-  const nic = interfaceOf(node, facts.currentAddress, facts.interfaces)
-  if (nic !== undefined) return interfaceDifferences(nic, wanted)
-  // Only a dry run of an unreachable node has no interfaces at all.
-  if (context.mode === 'dry-run')
-    return [`set to ${wanted.type}${wanted.ip === undefined ? '' : ` ${wanted.ip}`}`]
-  throw new AppError({
-    code: 'NIC_NOT_FOUND',
-    title: `${node.name} has no network interface as the plan names it.`,
-    detail: `Looked for ${node.nic.name === 'auto' ? `the one with ${facts.currentAddress}` : node.nic.name}; there are: ${
-      facts.interfaces
-        .map((candidate) => `${candidate.name ?? '?'} (${candidate.ip ?? 'no address'})`)
-        .join(', ') || 'none'
-    }.`,
-    remedies: [`Correct nodes "${node.name}": nic.name in the plan.`],
-    node: node.name,
-  })
-}
-
 function proxyChanges(context: SiteNodeContext, facts: Facts): string[] {
   const wanted = wantedProxy(context.services.plan, vipOf(context), facts.wantedCaCerts)
   return wanted === undefined || facts.proxy === undefined ? [] : proxyDifferences(facts.proxy, wanted)
@@ -173,14 +159,18 @@ async function applyHostName(context: SiteNodeContext, facts: Facts): Promise<vo
   if (!hostNameDiffers(context, facts)) return
   const { node, services } = context
   const wanted = finalHostNameOf(node)
+  const difference = `host name ${facts.hostName ?? '(unknown)'} → ${wanted}`
   await context.change(
     'host-name',
-    `set the host name ${facts.hostName ?? '(unknown)'} → ${wanted}`,
+    withLines(context, `set the ${difference}`, () => [
+      ...asLines(difference),
+      ...fileDifference(hostNameFile, undefined, hostNameConfig(wanted)),
+    ]),
     async (signal) => {
       const shell = await NodeShell.open(context, `The host name ${wanted}`)
       // The persistent part first: if the node restarts in between, it comes back with the new name.
       await shell.install(hostNameFile, hostNameConfig(wanted), '0600', signal)
-      await shell.root(`hostnamectl set-hostname ${wanted}`, signal)
+      await shell.root(signal, 'hostnamectl', ['set-hostname', wanted])
     },
   )
   await context.waitFor(
@@ -201,13 +191,39 @@ async function applyHostName(context: SiteNodeContext, facts: Facts): Promise<vo
 }
 
 async function applyFiles(context: SiteNodeContext, facts: Facts): Promise<void> {
-  for (const file of fileChanges(facts)) {
-    await context.change(`file ${file.path}`, `set ${file.what} (${file.path})`, async (signal) => {
+  for (const { wanted: file, content } of facts.files) {
+    if (content === file.content) continue
+    const what = withLines(context, `set ${file.what} (${file.path})`, () =>
+      fileDifference(file.path, content, file.content),
+    )
+    await context.change(`file ${file.path}`, what, async (signal) => {
       const shell = await NodeShell.open(context, file.what)
       await shell.install(file.path, file.content, '0644', signal)
-      await shell.root(`systemctl restart ${file.unit}`, signal)
+      if (file.unit !== null) await shell.root(signal, 'systemctl', ['restart', file.unit])
     })
   }
+}
+
+async function applyKeys(context: SiteNodeContext, facts: Facts): Promise<void> {
+  const keys = keysToAdd(context, facts)
+  if (keys.length === 0) return
+  const { user } = context.services.plan.access
+  const path = authorizedKeysFile(user)
+  const content = withKeys(facts.authorizedKeys ?? '', keys)
+  const what = withLines(
+    context,
+    `add ${keys.length} SSH key${keys.length === 1 ? '' : 's'} for ${user}`,
+    () => fileDifference(path, facts.authorizedKeys, content),
+  )
+  await context.change('authorized-keys', what, async (signal) => {
+    const shell = await NodeShell.open(context, 'SSH keys')
+    await shell.installOwn(path, content, signal)
+  })
+}
+
+/** In a dry run, with what changes line by line. */
+function withLines({ mode }: SiteNodeContext, what: string, lines: () => readonly string[]): string {
+  return mode === 'dry-run' ? [what, ...lines()].join('\n') : what
 }
 
 async function applyProxy(context: SiteNodeContext, facts: Facts): Promise<void> {
@@ -215,7 +231,11 @@ async function applyProxy(context: SiteNodeContext, facts: Facts): Promise<void>
   const differences = proxyChanges(context, facts)
   const wanted = wantedProxy(services.plan, vipOf(context), facts.wantedCaCerts)
   if (differences.length === 0 || wanted === undefined) return
-  await context.change('proxy', `set the proxy: ${differences.join('; ')}`, async (signal) => {
+  const what =
+    context.mode === 'dry-run'
+      ? ['set the proxy', ...differences.flatMap(asLines)].join('\n')
+      : `set the proxy: ${differences.join('; ')}`
+  await context.change('proxy', what, async (signal) => {
     const client = await services.nodes.localApi(context, node)
     await client.setConfigurations(wanted, { signal })
   })
@@ -245,55 +265,12 @@ async function applyProxy(context: SiteNodeContext, facts: Facts): Promise<void>
   )
 }
 
-async function applyNetwork(context: SiteNodeContext, facts: Facts): Promise<void> {
-  const { node, services } = context
-  const differences = networkDifferences(context, facts)
-  const wanted = wantedInterface(services.plan, node)
-  if (differences.length === 0 || wanted === undefined) return
-  const nic = interfaceOf(node, facts.currentAddress, facts.interfaces ?? [])
-  const name = nic?.name ?? node.nic.name
-  await context.change(
-    'network',
-    `set network interface ${name}: ${differences.join(', ')}`,
-    async (signal) => {
-      const client = await services.nodes.localApi(context, node)
-      await client.setNetworkInterface(name, wanted, { signal })
-    },
-  )
-  if (context.mode === 'dry-run') return
-  const moves = facts.currentAddress !== finalAddressOf(node)
-  if (moves) await services.nodes.forget(node)
-  await context.waitFor(
-    {
-      until: `${node.name} shows the new network settings at ${finalAddressOf(node)}`,
-      everySeconds: 3,
-      deadlineSeconds: 600,
-      remedies: [
-        `Check cable, VLAN, mask and gateway of ${finalAddressOf(node)}.`,
-        'Look at the text interface of the node; correct the address there if need be, then go on with --resume.',
-      ],
-    },
-    async () => {
-      const seen = await gatherSettings(context)
-      const left = networkDifferences(context, seen)
-      const isApplying =
-        seen.interfaces?.some((candidate) => candidate.status?.toLowerCase() === 'applying') ?? false
-      return left.length === 0 && !isApplying
-        ? { kind: 'ready', value: undefined }
-        : {
-            kind: 'waiting',
-            detail: `Network settings are being applied${left.length > 0 ? `: ${left.join(', ')}` : ''}`,
-          }
-    },
-  )
-}
-
 function seenOf({ node, services }: SiteNodeContext, facts: Facts): string {
-  const nic = interfaceOf(node, facts.currentAddress, facts.interfaces ?? [])
+  const nic = plannedInterface(node, facts.network)
   return [
     `host name ${facts.hostName ?? '?'}`,
     nic === undefined
-      ? `address ${facts.currentAddress}`
+      ? `address ${facts.network.currentAddress}`
       : `${nic.name ?? '?'} ${nic.type ?? '?'} ${nic.ip ?? '?'}, gateway ${nic.gateway ?? 'none'}, DNS ${nic.nameservers.join(' ') || 'none'}`,
     ...(services.plan.site.proxy === null
       ? []

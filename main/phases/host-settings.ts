@@ -1,5 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { VARIANT_FACTS, type Plan, type PlanNode } from '../../shared/plan/index.ts'
+import type { InterfaceSettings } from '../appliance/host-configuration/index.ts'
 import type { HostConfigurations, NetworkInterface, NetworkInterfaceConfig } from '../appliance/index.ts'
 
 /** The interface that the plan means, of those that the node has. */
@@ -32,6 +33,20 @@ export function wantedInterface(plan: Plan, node: PlanNode): NetworkInterfaceCon
     ...(gateway === null ? {} : { gateway }),
     ...common,
   }
+}
+
+/** The same, as systemd-networkd is told it; `name`: of the interface. */
+export function settingsOf(name: string, wanted: NetworkInterfaceConfig): InterfaceSettings {
+  const common = {
+    name,
+    mtu: wanted.mtu,
+    vlan: wanted.vlanID === undefined ? undefined : Number(wanted.vlanID),
+    nameservers: wanted.nameservers ?? [],
+  }
+  if (wanted.type === 'dhcp' || wanted.ip === undefined) return { mode: 'dhcp', ...common }
+  const prefix = ipaddr.IPv4.parse(wanted.subnet ?? '').prefixLengthFromSubnetMask()
+  if (prefix === null) throw new TypeError(`${wanted.subnet ?? ''} is no network mask.`)
+  return { mode: 'static', address: wanted.ip, prefix, gateway: wanted.gateway, ...common }
 }
 
 /** In words, what differs between an interface and what it shall be; empty when it is as wanted. */
@@ -123,7 +138,8 @@ function clusterNetworksOf(plan: Plan): string[] {
 export function proxyDifferences(current: HostConfigurations, wanted: Partial<HostConfigurations>): string[] {
   const differences: string[] = []
   const compare = (what: string, left: string | undefined, right: string | undefined) => {
-    if ((left ?? '') !== (right ?? '')) differences.push(`${what} ${orUnset(left)} → ${orUnset(right)}`)
+    if ((left ?? '') !== (right ?? ''))
+      differences.push(`${what} ${masked(orUnset(left))} → ${masked(orUnset(right))}`)
   }
   compare('HTTP proxy', current.httpProxy, wanted.httpProxy)
   compare('HTTPS proxy', current.httpsProxy, wanted.httpsProxy)
@@ -132,4 +148,9 @@ export function proxyDifferences(current: HostConfigurations, wanted: Partial<Ho
   if (missing.length > 0)
     differences.push(`${missing.length} CA certificate${missing.length === 1 ? '' : 's'} added`)
   return differences
+}
+
+/** What was set by hand may carry a password. */
+function masked(url: string): string {
+  return url.replace(/\/\/[^/@\s]*@/g, '//***@')
 }

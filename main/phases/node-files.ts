@@ -1,11 +1,12 @@
+import { cloudConfig } from '../appliance/host-configuration/index.ts'
 import type { Plan, PlanNode } from '../../shared/plan/index.ts'
 
 /** A file on the node that Landfall owns, and the service that reads it. */
 export interface NodeFile {
   readonly path: string
   readonly content: string
-  /** Restarted after the file was written. */
-  readonly unit: string
+  /** Restarted after the file was written; `null`: nothing is. */
+  readonly unit: string | null
   /** In words, what it sets. */
   readonly what: string
 }
@@ -15,7 +16,9 @@ export interface NodeFile {
  * (palette.md §6.2).
  */
 export function wantedFiles(plan: Plan, node: PlanNode): NodeFile[] {
-  return [timeServers(plan, node), nameResolution(plan, node)].filter((file) => file !== undefined)
+  return [timeServers(plan, node), nameResolution(plan, node), authorizedKeys(plan)].filter(
+    (file) => file !== undefined,
+  )
 }
 
 /** timesyncd.conf(5) */
@@ -48,5 +51,16 @@ function nameResolution(plan: Plan, node: PlanNode): NodeFile | undefined {
       ...(servers.length === 0 ? [] : [`DNS ${servers.join(' ')}`]),
       ...(dns.searchDomain === null ? [] : [`search domain ${dns.searchDomain}`]),
     ].join(', '),
+  }
+}
+
+/** Keys of the node's account, added again at each boot should its home get lost. */
+function authorizedKeys({ access }: Plan): NodeFile | undefined {
+  if (access.authorizedKeys.length === 0) return undefined
+  return {
+    path: '/oem/97_landfall_ssh_keys.yaml',
+    content: cloudConfig({ name: 'SSH keys', authorized_keys: { [access.user]: access.authorizedKeys } }),
+    unit: null,
+    what: `SSH keys of ${access.user}`,
   }
 }

@@ -279,6 +279,11 @@ const accessSchema = section({
   sshKeyPassphrase: secretReferenceSchema.nullable().default(null),
   /** Ask the SSH agent of this workstation. */
   useSshAgent: flag().default(false),
+  /** OpenSSH public keys that the account shall accept, besides those that it has. */
+  authorizedKeys: list(
+    text('an OpenSSH public key on one line', 'ssh-ed25519 AAAA… ops@example.com'),
+    '[ssh-ed25519 …]',
+  ).default([]),
   /**
    * Machine through which the nodes are reached when this workstation cannot reach them itself: SSH, Local UI and everything
    * else goes through one SSH connection to it.

@@ -30,8 +30,8 @@ export interface SafeChangeOptions {
   readonly reachThere: (signal: AbortSignal) => Promise<ProgramRunner>
   /** Opens the node wherever it answers, in the same way. */
   readonly reachAnywhere: (signal: AbortSignal) => Promise<ProgramRunner>
-  /** What else has to be seen at the new address before it is confirmed. Rejects as `reachThere`. */
-  readonly beforeConfirmation?: (runner: ProgramRunner, signal: AbortSignal) => Promise<void>
+  /** What is still missing at the new address before it may be confirmed, in words; `undefined`: nothing. Rejects as `reachThere`. */
+  readonly missing?: (runner: ProgramRunner, signal: AbortSignal) => Promise<string | undefined>
   readonly progress: (detail: string) => void
 }
 
@@ -54,11 +54,17 @@ export async function changeSafely(options: SafeChangeOptions): Promise<SafeChan
   const deadline = clock.now() + change.rollBackSeconds * 1000
   if ((await beginNetworkChange(runner, change, signal)) === 'pending') return { kind: 'pending' }
   let reason = 'it was not reached there'
+  let there: ProgramRunner | undefined
   do {
     await clock.sleep(everySeconds * 1000, signal)
     try {
-      const there = await options.reachThere(signal)
-      await options.beforeConfirmation?.(there, signal)
+      there ??= await options.reachThere(signal)
+      const missing = await options.missing?.(there, signal)
+      if (missing !== undefined) {
+        reason = missing
+        progress(`Not confirmed yet: ${reason}`)
+        continue
+      }
       const answer = await confirmNetworkChange(there, change.id, signal)
       if (answer === 'confirmed') return { kind: 'confirmed' }
       reason = 'it was reached there too late'
@@ -66,6 +72,7 @@ export async function changeSafely(options: SafeChangeOptions): Promise<SafeChan
     } catch (thrown) {
       signal.throwIfAborted()
       if (!(thrown instanceof AppError)) throw thrown
+      there = undefined
       reason = textOf(thrown)
       progress(`Not confirmed yet: ${reason}`)
       // Somebody else's identity does not change by asking again; and nothing must be confirmed there.
@@ -79,6 +86,8 @@ export async function changeSafely(options: SafeChangeOptions): Promise<SafeChan
 async function waitForRollBack(options: SafeChangeOptions, reason: string): Promise<SafeChangeOutcome> {
   const { change, clock, signal, progress } = options
   const deadline = clock.now() + backDeadlineSeconds * 1000
+  /** Somebody else's identity does not change by waiting any longer than this. */
+  const strangerDeadline = clock.now() + (change.rollBackSeconds + 30) * 1000
   let lastSeen = ''
   do {
     progress('Waiting until the node has put its network settings back')
@@ -99,6 +108,7 @@ async function waitForRollBack(options: SafeChangeOptions, reason: string): Prom
       signal.throwIfAborted()
       if (!(thrown instanceof AppError)) throw thrown
       lastSeen = textOf(thrown)
+      if (!thrown.isTransient && clock.now() >= strangerDeadline) break
     }
     await clock.sleep(everySeconds * 1000, signal)
   } while (clock.now() < deadline)

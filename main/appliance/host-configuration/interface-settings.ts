@@ -7,7 +7,6 @@ interface CommonSettings {
   readonly vlan: number | undefined
   /** IPv4 addresses, first choice first; empty: those that the network gives. */
   readonly nameservers: readonly string[]
-  readonly searchDomain: string | undefined
 }
 
 /** All that is set on the interface of a node. */

@@ -126,14 +126,17 @@ function refused(node: string, reason: string): AppError {
 }
 
 function remediesOf(reason: string): string[] {
-  if (/no space left/i.test(reason)) return ['Free some space on the disk of the node, then go on with --resume.']
+  if (/no space left/i.test(reason))
+    return ['Free some space on the disk of the node, then go on with --resume.']
   if (/read-only/i.test(reason))
     return [
       'The place for lasting settings is mounted read-only: look at the disk of the node (dmesg), or restart it, then go on with --resume.',
     ]
   if (/no network interface/.test(reason)) return ['Correct nic.name of this node in the plan.']
   if (/root is needed/.test(reason)) return ['Use an account that may use sudo in access.user.']
-  return ['Set the network in the text interface of the node (command palette-tui), then go on with --resume.']
+  return [
+    'Set the network in the text interface of the node (command palette-tui), then go on with --resume.',
+  ]
 }
 
 function base64(text: string): string {

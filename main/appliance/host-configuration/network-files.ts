@@ -1,4 +1,4 @@
-import { stringify } from 'yaml'
+import { cloudConfig } from './cloud-config.ts'
 import type { InterfaceSettings } from './interface-settings.ts'
 
 /** A file on the node, with its text. */
@@ -35,7 +35,7 @@ export function networkFiles(
     content,
   }))
   return [
-    { path: `${places.cloudConfigs}/96_landfall_network.yaml`, content: cloudConfigOfFiles('Network', files) },
+    { path: `${places.cloudConfigs}/96_landfall_network.yaml`, content: cloudConfigOf(files) },
     ...files,
   ]
 }
@@ -50,23 +50,23 @@ export function vlanInterfaceOf({ name, vlan }: InterfaceSettings): string {
   return vlan === undefined ? '' : vlanName(name, vlan)
 }
 
-/** A cloud-config of Kairos that writes files, with the stage that comes before networkd (palette.md §6.2). */
-function cloudConfigOfFiles(name: string, files: readonly ConfigurationFile[]): string {
-  return cloudConfig('initramfs', {
-    name,
+/** Written again at each boot, before networkd starts. */
+function cloudConfigOf(files: readonly ConfigurationFile[]): string {
+  return cloudConfig({
+    name: 'Network',
     files: files.map(({ path, content }) => ({ path, permissions: 0o644, owner: 0, group: 0, content })),
   })
-}
-
-/** Text of a cloud-config with one step. */
-export function cloudConfig(stage: 'initramfs', step: Record<string, unknown>): string {
-  return `#cloud-config\n${stringify({ stages: { [stage]: [step] } }, { lineWidth: 0 })}`
 }
 
 function unitsOf(settings: InterfaceSettings, prefix: string): Units {
   const { name, vlan } = settings
   if (vlan === undefined) {
-    return [{ name: `${prefix}-${name}.network`, content: unit([...matchOf(name), ...linkOf(settings), ...networkOf(settings)]) }]
+    return [
+      {
+        name: `${prefix}-${name}.network`,
+        content: unit([...matchOf(name), ...linkOf(settings), ...networkOf(settings)]),
+      },
+    ]
   }
   const tagged = vlanName(name, vlan)
   return [
@@ -79,7 +79,11 @@ function unitsOf(settings: InterfaceSettings, prefix: string): Units {
     },
     {
       name: `${prefix}-${name}.network`,
-      content: unit([...matchOf(name), ...linkOf(settings), ['Network', [`VLAN=${tagged}`, 'LinkLocalAddressing=no']]]),
+      content: unit([
+        ...matchOf(name),
+        ...linkOf(settings),
+        ['Network', [`VLAN=${tagged}`, 'LinkLocalAddressing=no']],
+      ]),
     },
     {
       name: `${prefix}-${tagged}.network`,
@@ -103,11 +107,8 @@ function linkOf({ mtu }: InterfaceSettings): Section[] {
 }
 
 function networkOf(settings: InterfaceSettings): Section[] {
-  const { nameservers, searchDomain } = settings
-  const common = [
-    ...nameservers.map((server) => `DNS=${server}`),
-    ...(searchDomain === undefined ? [] : [`Domains=${searchDomain}`]),
-  ]
+  const { nameservers } = settings
+  const common = nameservers.map((server) => `DNS=${server}`)
   if (settings.mode === 'dhcp') {
     return [
       ['Network', ['DHCP=ipv4', ...common]],

@@ -1,4 +1,5 @@
 import { markOfScript } from '../../../appliance/facts/collect-script.ts'
+import { networkChangeScript } from '../../../appliance/host-configuration/network-change-script.ts'
 import { isIpv4 } from '../../hardware.ts'
 import { bashDatagramScript } from '../../../network/discovery/remote-datagrams.ts'
 import { batchScript } from '../../../network/programs/batch-runner.ts'
@@ -7,6 +8,7 @@ import { inputOf } from '../input.ts'
 import type { Command, CommandCall } from '../shell.ts'
 import { anyShell } from './any-shell.ts'
 import { collect, usage } from './arguments.ts'
+import { networkChange } from './network-change.ts'
 import { factsReport } from './facts-report.ts'
 import { measureReport } from './measure-report.ts'
 
@@ -102,6 +104,7 @@ const knownScripts: ReadonlyMap<string, Command> = new Map([
   [launcherScript, launcher],
   [bashDatagramScript, datagrams],
   [batchScript, batch],
+  [networkChangeScript, networkChange],
 ])
 
 /** Its parameters begin with $0. */

@@ -1,0 +1,7 @@
+export { changeSafely, rollBackSeconds } from './change-safely.ts'
+export { cloudConfig } from './cloud-config.ts'
+export { fileDifference } from './file-difference.ts'
+export type { InterfaceSettings } from './interface-settings.ts'
+export { readNetworkChange, type NetworkChangeState } from './network-change.ts'
+export { networkFiles, vlanInterfaceOf } from './network-files.ts'
+export { readInterfaces, type SystemInterface } from './read-interfaces.ts'
