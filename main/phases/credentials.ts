@@ -108,7 +108,8 @@ async function noteInCount<S>(
   }
   // A locked account needs the whole pause, however often we asked ourselves.
   const refusals = outcome === 'locked' ? mostRefusals : 1
-  for (let note = 0; note < refusals; note += 1) await count.noteRefused({ node, account }, context.clock.now())
+  for (let note = 0; note < refusals; note += 1)
+    await count.noteRefused({ node, account }, context.clock.now())
 }
 
 async function ensureNotHeldBack<S>({

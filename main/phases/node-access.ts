@@ -274,7 +274,8 @@ export class NodeAccess {
     } catch (error) {
       context.signal.throwIfAborted()
       if (!(error instanceof AppError)) throw error
-      if (error.code === 'SSH_LOGIN_REFUSED' || error.isTransient || error.code === 'SSH_HANDSHAKE_FAILED') return error
+      if (error.code === 'SSH_LOGIN_REFUSED' || error.isTransient || error.code === 'SSH_HANDSHAKE_FAILED')
+        return error
       throw error
     }
   }
@@ -296,11 +297,15 @@ export class NodeAccess {
     switch (proof.kind) {
       case 'proven':
         await identities.pin('tls', endpoint, { ...identity, provenBy: 'ssh' })
-        context.evidence('The certificate of the Local UI is the node\'s own', `${proof.fingerprint}: ${proof.how}`)
+        context.evidence(
+          "The certificate of the Local UI is the node's own",
+          `${proof.fingerprint}: ${proof.how}`,
+        )
         break
       case 'intercepted':
         // It belongs to somebody else, and must not stand in the way when that one has gone.
-        for (const one of this.#candidateEndpoints(node, node.localUi.port)) await identities.forget('tls', one)
+        for (const one of this.#candidateEndpoints(node, node.localUi.port))
+          await identities.forget('tls', one)
         throw interceptedError(node, endpoint.host, proof)
       case 'unproven':
         break

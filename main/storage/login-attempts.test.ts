@@ -52,8 +52,10 @@ describe('the file', () => {
 
   it('that cannot be written is an error', async () => {
     writeFileSync(join(folder, 'plain'), '')
-    await expect(openLoginAttempts(join(folder, 'plain', 'x.json')).noteRefused(n1, 1)).rejects.toMatchObject({
-      code: expect.stringMatching(/^LOGIN_ATTEMPTS_/u) as string,
-    })
+    await expect(openLoginAttempts(join(folder, 'plain', 'x.json')).noteRefused(n1, 1)).rejects.toMatchObject(
+      {
+        code: expect.stringMatching(/^LOGIN_ATTEMPTS_/u) as string,
+      },
+    )
   })
 })

@@ -84,7 +84,8 @@ async function readAttempts(file: string): Promise<AttemptsFile> {
   try {
     text = await readFile(file, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { version: 1, accounts: [] }
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+      return { version: 1, accounts: [] }
     throw unreadable(file, error)
   }
   try {
