@@ -191,7 +191,7 @@ function measureStage(
         id: 'measure',
         title: 'Measure',
         expectedSeconds: 15,
-        deadlineSeconds: 20 * 60,
+        deadlineSeconds: 60 * 60,
         work: 'ssh',
         gather: () => Promise.resolve(undefined),
         assumeFresh: () => undefined,
