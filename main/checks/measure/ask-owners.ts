@@ -76,6 +76,6 @@ export async function askOwners(
   } catch (error) {
     signal.throwIfAborted()
     if (!(error instanceof AppError)) throw error
-    return nobody(error.message)
+    return nobody(error.title)
   }
 }

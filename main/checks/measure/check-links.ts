@@ -51,7 +51,7 @@ export function linkFindings(
       'net.loss',
       {
         threshold: `no packet lost within the control plane, at most ${loss.worker} % elsewhere`,
-        evidence: `ping -c 5 -i 0.2 ${to} on ${from.name}, 20 more when one was lost${among}`,
+        evidence: `ping -c 5 -i 0.2 ${to} on ${from.name}, 15 more when one was lost${among}`,
         remedy: `Look at cables, switch ports, duplex and load between ${from.name} and ${namesOf(peers)}; two machines with one address lose packets too.`,
       },
       (peer) => judgeLoss(peer, bothControl(peer)),

@@ -129,23 +129,27 @@ export function isNarrow({ path }: MatrixCell): boolean {
 
 /**
  * Nodes that explain what is bad: one after the other, whoever takes part in more of it than anybody else, and in at least
- * half of all that was asked of it and by it. Between two nodes alone nobody can say whose fault it is.
+ * half of its row or of its column. Between two nodes alone nobody can say whose fault it is.
  */
 export function oddOnes(cells: readonly MatrixCell[], bad: readonly MatrixCell[]): string[] {
   const found: string[] = []
   let left = bad
   const names = [...new Set(cells.flatMap(({ from, to }) => [from, to]))]
-  const count = (some: readonly MatrixCell[], name: string) =>
-    some.filter(({ from, to }) => from === name || to === name).length
+  const isAbout = (name: string) => (cell: MatrixCell) => cell.from === name || cell.to === name
+  const isHalfOf = (end: 'from' | 'to', name: string) => {
+    const own = left.filter((cell) => cell[end] === name).length
+    return own > 0 && own * 2 >= cells.filter((cell) => cell[end] === name).length
+  }
   while (left.length > 0 && found.length < names.length / 2) {
     const ranked = names
-      .map((name) => ({ name, bad: count(left, name) }))
+      .map((name) => ({ name, bad: left.filter(isAbout(name)).length }))
       .toSorted((first, second) => second.bad - first.bad)
     const [first, second] = ranked
     if (first === undefined || second === undefined || first.bad <= second.bad) break
-    if (first.bad * 2 < count(cells, first.name)) break
-    found.push(first.name)
-    left = left.filter(({ from, to }) => from !== first.name && to !== first.name)
+    const { name } = first
+    if (!isHalfOf('from', name) && !isHalfOf('to', name)) break
+    found.push(name)
+    left = left.filter((cell) => !isAbout(name)(cell))
   }
   return found
 }

@@ -58,7 +58,8 @@ export async function measureClock(
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof AppError)) throw error
-      trouble = error.message
+      // The detail may hold what the node printed until then.
+      trouble = error.title
       break
     }
   }

@@ -217,7 +217,8 @@ async function runJobs(task: NodeTask, jobs: readonly PlannedJob[]): Promise<Job
   } catch (error) {
     signal.throwIfAborted()
     if (!(error instanceof AppError)) throw error
-    trouble = error.message
+    // The detail may hold what the node printed until then.
+    trouble = error.title
   }
   const output = readScriptOutput(mark, text)
   const why = trouble ?? 'the answer of the node ends in the middle'

@@ -16,7 +16,7 @@ export function readPings(parts: readonly JobPart[], source: string): Fact<PingR
     else if (isUnreachable(part.text)) readings.push({ sent: 1, received: 0 })
     else {
       if (isTimeoutCode(part.status)) return unread('ping did not end in time', source)
-      const said = printableStart(part.text, 80)
+      const said = printableStart(part.text.replace(/^PING .*$/gmu, ''), 80)
       return unread(said === '' ? 'ping told nothing' : `ping says: ${said}`, source)
     }
   }

@@ -219,8 +219,8 @@ peer() {
     *' 100% packet loss'*) return ;;
     *'% packet loss'*)
       frame part more
-      grab 10 ping -n -c 20 -i 0.2 -W 2 "$1"
-      tries=12
+      grab 6 ping -n -c 15 -i 0.2 -W 1 "$1"
+      tries=6
       ;;
     *) return ;;
   esac

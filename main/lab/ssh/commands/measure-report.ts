@@ -79,7 +79,7 @@ async function peer(call: CommandCall, address: string): Promise<string[]> {
   const { nic } = call.node
   const { isRouted, lossPercent } = linkTo(call, address)
   const pings = async (size: number) => {
-    const words = ['ping', '-n', '-M', 'do', '-c', lossPercent > 0 ? '12' : '3', '-i', '0.2', '-W', '1']
+    const words = ['ping', '-n', '-M', 'do', '-c', lossPercent > 0 ? '6' : '3', '-i', '0.2', '-W', '1']
     return await grab(call, ...words, '-s', String(size - 28), address)
   }
   const isDirect = !isRouted && call.services.segment.isOnLink(call.node, address)
@@ -94,7 +94,7 @@ async function peer(call: CommandCall, address: string): Promise<string[]> {
   )
   if (first.code !== 0) return frames
   if (!first.text.includes(' 0% packet loss')) {
-    const more = await grab(call, 'ping', '-n', '-c', '20', '-i', '0.2', '-W', '2', address)
+    const more = await grab(call, 'ping', '-n', '-c', '15', '-i', '0.2', '-W', '1', address)
     frames.push('part more', ...more.frames)
   }
   let least = nic.mtu + 1
