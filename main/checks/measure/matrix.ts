@@ -128,8 +128,8 @@ export function isNarrow({ path }: MatrixCell): boolean {
 }
 
 /**
- * Nodes that explain what is bad: one after the other, whoever takes part in more of it than anybody else, and in at least
- * half of its row or of its column. Between two nodes alone nobody can say whose fault it is.
+ * Nodes that explain what is bad: one after the other, whoever takes part in most of it, and in at least half of its row or
+ * of its column; always fewer than half of all. Between two nodes alone nobody can say whose fault it is.
  */
 export function oddOnes(cells: readonly MatrixCell[], bad: readonly MatrixCell[]): string[] {
   const found: string[] = []
@@ -140,16 +140,15 @@ export function oddOnes(cells: readonly MatrixCell[], bad: readonly MatrixCell[]
     const own = left.filter((cell) => cell[end] === name).length
     return own > 0 && own * 2 >= cells.filter((cell) => cell[end] === name).length
   }
-  while (left.length > 0 && found.length < names.length / 2) {
-    const ranked = names
-      .map((name) => ({ name, bad: left.filter(isAbout(name)).length }))
-      .toSorted((first, second) => second.bad - first.bad)
-    const [first, second] = ranked
-    if (first === undefined || second === undefined || first.bad <= second.bad) break
-    const { name } = first
-    if (!isHalfOf('from', name) && !isHalfOf('to', name)) break
-    found.push(name)
-    left = left.filter((cell) => !isAbout(name)(cell))
+  while (left.length > 0) {
+    const ranked = names.map((name) => ({ name, bad: left.filter(isAbout(name)).length }))
+    const most = Math.max(...ranked.map(({ bad: own }) => own))
+    const worst = ranked.filter(({ bad: own }) => own === most).map(({ name }) => name)
+    // The odd ones are few, or they are not odd.
+    if ((found.length + worst.length) * 2 >= names.length) break
+    if (!worst.every((name) => isHalfOf('from', name) || isHalfOf('to', name))) break
+    found.push(...worst)
+    left = left.filter((cell) => !worst.some((name) => isAbout(name)(cell)))
   }
   return found
 }
