@@ -98,6 +98,18 @@ describe('the storage pool drive', () => {
     expect([foreign.path.state, foreign.data.state]).toEqual(['fail', 'fail'])
   })
 
+  it('is not mixed up with what lsblk calls a disk and is none', () => {
+    const others = ['zram0', 'nbd0', 'drbd1000', 'sde'].map((name) =>
+      device(`/dev/${name}`, name === 'sde' ? 0 : 4000, { health: 'untold' }),
+    )
+    const stick = device('/dev/sdf', 4000, { isRemovable: true })
+    const facts = factsOf({ disks: [...others, stick, device('/dev/sda', 40), emptyDisk] })
+    expect(ask('node.disk1', facts).measured).toBe('/dev/sda: 40 GB')
+    expect(ask('node.disk-health', facts).state).toBe('pass')
+    const without = factsOf({ disks: [...others, stick, systemDisk] })
+    expect(ask('node.disk2', without)).toMatchObject({ state: 'fail', measured: 'there is no second disk' })
+  })
+
   it('is known by a lasting name as well', () => {
     const plan = planWith(3)
     const named = { ...plan, cluster: { ...plan.cluster, storagePoolDrive: '/dev/disk/by-id/wwn-0x5000c5' } }

@@ -171,13 +171,13 @@ function judgeHealth({ host }: Subject, { disks, source }: Known): Verdict {
   const evidence = 'smartctl -H'
   const failing = disks.filter(({ health }) => valueOf(health) === 'failing')
   if (failing.length > 0)
-    return verdict(false, `${failing.map(({ path }) => path).join(' ')} expect to fail`, evidence)
+    return verdict(false, `near to failing: ${listed(failing.map(({ path }) => path))}`, evidence)
   if (disks.length === 0) return unknown('there are no disks', source)
   const untold = disks.flatMap(({ path, health }) =>
     health.kind === 'unread' ? [{ path, reason: health.reason }] : [],
   )
   const [first] = untold
-  if (first === undefined) return verdict(true, `${disks.length} disks, none expects to fail`, evidence)
+  if (first === undefined) return verdict(true, `none of ${disks.length} expects to fail`, evidence)
   const hypervisor = valueOf(host.identity.virtualization)
   if (hypervisor !== undefined && hypervisor !== 'none') {
     return {

@@ -18,7 +18,7 @@ export type LocatedDrive =
 export function locateDrive(listed: Fact<readonly Disk[]>, path: string): LocatedDrive {
   if (listed.kind === 'unread') return { kind: 'unknown', reason: listed.reason, source: listed.source }
   const { source } = listed
-  const disks = listed.value.filter(({ type }) => type === 'disk')
+  const disks = listed.value.filter(isRealDisk)
   for (const disk of disks) {
     const device =
       disk.path === path || (valueOf(disk.links)?.includes(path) ?? false)
@@ -27,6 +27,11 @@ export function locateDrive(listed: Fact<readonly Disk[]>, path: string): Locate
     if (device !== undefined) return { kind: 'found', device, disk, disks, source }
   }
   return { kind: 'absent', disks, source }
+}
+
+/** lsblk calls memory, network devices and replicated volumes disks as well; a reader without a card has no size. */
+function isRealDisk({ type, kernelName, size }: Disk): boolean {
+  return type === 'disk' && size > 0 && !/^(zram|ram|nbd|rbd|drbd|fd)\d/.test(kernelName)
 }
 
 /** Where the appliance mounts its own partitions (palette.md §6.2). */
@@ -38,7 +43,10 @@ export function systemDiskOf(drive: Exclude<LocatedDrive, { kind: 'unknown' }>):
     (device.label?.startsWith('COS_') ?? false) ||
     device.mountPoints.some((point) => mountsOfSystem.has(point)) ||
     device.children.some(isSystem)
-  return drive.disks.find(isSystem) ?? largestOf(drive.disks.filter((disk) => !isDrive(drive, disk)))
+  return (
+    drive.disks.find(isSystem) ??
+    largestOf(drive.disks.filter((disk) => !isDrive(drive, disk) && disk.isRemovable !== true))
+  )
 }
 
 /** The disk that is most probably meant for storage: the largest one that is fixed and not the system's. */

@@ -154,15 +154,14 @@ function hostNames(fleet: Fleet): Verdict {
       }
 }
 
-function modelOf({ facts, host }: Subject): string | undefined {
+function modelOf({ facts, host, drive }: Subject): string | undefined {
   const cpus = toldValue(facts.merged.cpuCount)
   const memory = toldValue(facts.merged.memory)
-  const disks = valueOf(host.disks)
-  if (cpus === undefined || memory === undefined || disks === undefined) return undefined
+  if (cpus === undefined || memory === undefined || drive.kind === 'unknown') return undefined
   const { vendor, product } = host.identity
   const model = [valueOf(vendor), valueOf(product)].filter((word) => word !== undefined).join(' ')
-  const sizes = disks
-    .filter(({ type, isRemovable }) => type === 'disk' && isRemovable !== true)
+  const sizes = drive.disks
+    .filter(({ isRemovable }) => isRemovable !== true)
     .map((disk) => `${gigabytesOf(disk)} GB`)
   return [
     model || 'unknown model',

@@ -218,5 +218,5 @@ function dhcpLease(subject: Subject): Verdict {
 }
 
 function hoursOf(milliseconds: number): string {
-  return milliseconds === Infinity ? 'ever' : `${Math.floor((milliseconds / hour) * 10) / 10} hours`
+  return milliseconds === Infinity ? 'ever' : `${Math.floor((milliseconds / hour) * 10) / 10} h`
 }

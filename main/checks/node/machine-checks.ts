@@ -126,7 +126,7 @@ export const machineChecks: readonly Question<Subject>[] = [
       onFact(boot.state, (state, source) => {
         const marks = valueOf(boot.marks) ?? []
         // One witness is enough that it runs from the ISO.
-        return marks.includes('live_mode')
+        return state === 'active_boot' && marks.includes('live_mode')
           ? verdict(false, `${state}, but /run/cos has live_mode`, `${source}; ${boot.marks.source}`)
           : verdict(state === 'active_boot', state, source)
       }),
@@ -140,7 +140,7 @@ function architectureOf({ plan, node }: Subject): string {
   return isWorker && worker !== null ? worker.architecture : controlPlane.architecture
 }
 
-function inventory({ facts, host, macs }: Subject): Verdict {
+function inventory({ facts, host, macs, drive }: Subject): Verdict {
   const { merged } = facts
   const evidence = 'GET /v1/edge-mgmt/edgehosts/current; SSH'
   const untold = [
@@ -148,20 +148,20 @@ function inventory({ facts, host, macs }: Subject): Verdict {
     ...(merged.memory.kind === 'unread' ? [`memory (${merged.memory.reason})`] : []),
     ...(merged.architecture.kind === 'unread' ? [`architecture (${merged.architecture.reason})`] : []),
     // The Local UI has no names of devices.
-    ...(host.disks.kind === 'unread' ? [`disks (${host.disks.reason})`] : []),
+    ...(drive.kind === 'unknown' ? [`disks (${drive.reason})`] : []),
     ...(host.network.interfaces.kind === 'unread' && macs.length === 0
       ? [`network cards (${host.network.interfaces.reason})`]
       : []),
   ]
   if (untold.length > 0) return unknown(`not told: ${untold.join('; ')}`, evidence)
-  const disks = valueOf(host.disks)?.filter(({ type }) => type === 'disk') ?? []
+  const disks = drive.kind === 'unknown' ? [] : drive.disks
   const missing = [
     ...(disks.length === 0 ? ['no disk'] : []),
     ...(macs.length === 0 ? ['no network card'] : []),
   ]
   return missing.length > 0
     ? verdict(false, missing.join(', '), evidence)
-    : verdict(true, `${disks.length} disks, ${macs.length} network cards`, evidence)
+    : verdict(true, `disks: ${disks.length}, network cards: ${macs.length}`, evidence)
 }
 
 function expectedIdentity({ node }: Subject): string {

@@ -78,7 +78,7 @@ const ways: [id: CheckId, fail: Changes | undefined, failed: RegExp, unknown: Ch
   [
     'node.install-complete',
     { ssh: boot('livecd_boot', 'live_mode') },
-    /livecd_boot/,
+    /^livecd_boot$/,
     { ssh: { 'kairos-agent': missing('kairos-agent') } },
   ],
   [
@@ -103,7 +103,7 @@ const ways: [id: CheckId, fail: Changes | undefined, failed: RegExp, unknown: Ch
   [
     'node.disk-health',
     { disks: [systemDisk, device('/dev/sdb', 500, { health: 'failing' })] },
-    /^\/dev\/sdb expect to fail$/,
+    /^near to failing: \/dev\/sdb$/,
     { disks: [systemDisk, device('/dev/sdb', 500, { health: 'untold' })] },
   ],
   [
@@ -150,7 +150,7 @@ const ways: [id: CheckId, fail: Changes | undefined, failed: RegExp, unknown: Ch
         },
       },
     },
-    /leased for 1 hours/,
+    /leased for 1 h$/,
     { ssh: addresses({ local: '10.10.0.1', dynamic: true, valid_life_time: 900 }) },
   ],
   [
