@@ -26,6 +26,7 @@ export interface TestSshd {
   userKey: string
   userKeyFile: string
   encryptedUserKey: string
+  ecdsaUserKey: string
   passphrase: string
   /** sshd's log so far. */
   log(): string
@@ -40,6 +41,10 @@ export interface TestSshdOptions {
   /** Lines of sshd_config that come before the usual ones, and hence win. */
   config?: readonly string[]
   usePam?: boolean
+  /** Login shell of the account. Default /bin/sh. */
+  shell?: string
+  /** Files of the home folder: name and content. */
+  files?: Record<string, string>
   /** False: not from this process; then its log tells when it listens. Default true. */
   isReachable?: boolean
 }
@@ -63,13 +68,15 @@ export async function startSshd(
   const home = file('home')
   mkdirSync(home)
   chownSync(home, uid, uid)
+  for (const [name, content] of Object.entries(options.files ?? {})) writeFileSync(join(home, name), content)
 
   for (const type of ['ed25519', 'rsa']) keygen(file(`host_${type}`), type, '')
   keygen(file('user'), 'ed25519', '')
   keygen(file('encrypted'), 'rsa', passphrase)
+  keygen(file('ecdsa'), 'ecdsa', '')
   writeFileSync(
     file('authorized_keys'),
-    readFileSync(file('user.pub'), 'utf8') + readFileSync(file('encrypted.pub'), 'utf8'),
+    ['user.pub', 'encrypted.pub', 'ecdsa.pub'].map((name) => readFileSync(file(name), 'utf8')).join(''),
   )
 
   const hash = execFileSync('openssl', ['passwd', '-6', '-stdin'], {
@@ -77,7 +84,10 @@ export async function startSshd(
     encoding: 'utf8',
   }).trim()
   const passwd = readFileSync('/etc/passwd', 'utf8')
-  writeFileSync(file('passwd'), `${passwd}${username}:x:${String(uid)}:${String(uid)}::${home}:/bin/sh\n`)
+  writeFileSync(
+    file('passwd'),
+    `${passwd}${username}:x:${String(uid)}:${String(uid)}::${home}:${options.shell ?? '/bin/sh'}\n`,
+  )
   writeFileSync(
     file('shadow'),
     `root:*:19000::::::\nsshd:!:19000::::::\n${username}:${hash}:19000:0:99999:7:::\n`,
@@ -134,6 +144,7 @@ export async function startSshd(
     userKey: readFileSync(file('user'), 'utf8'),
     userKeyFile: file('user'),
     encryptedUserKey: readFileSync(file('encrypted'), 'utf8'),
+    ecdsaUserKey: readFileSync(file('ecdsa'), 'utf8'),
     passphrase,
     log,
     failures: () =>

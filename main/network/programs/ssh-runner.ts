@@ -102,7 +102,9 @@ export function createSshRunner({ place, connection, password }: SshRunnerOption
       const stderr = afterMarker(result.stderr)
       if (stdout === undefined || stderr === undefined) {
         const said = printableStart(result.stderr.replaceAll(beginMarker, ''), 300)
-        if (access.kind === 'account') throw shellUnusable(place, said)
+        // nologin(8) speaks on standard output.
+        const greeting = printableStart(result.stdout.replaceAll(beginMarker, ''), 300)
+        if (access.kind === 'account') throw shellUnusable(place, [said, greeting].join(' ').trim())
         return { kind: 'not-permitted', reason: sudoRefusal(said, result.exitCode) }
       }
       if (result.exitCode === 127 && stdout === '' && stderr === missingMarker) return { kind: 'missing' }
