@@ -62,7 +62,7 @@ export interface Lab {
 }
 
 /** Real time that Landfall has at least to reach a node at a new address, see `LabContext.leastTrial`. */
-const leastTrialMilliseconds = 8000
+const leastTrialMilliseconds = 5000
 
 /**
  * Starts a practice lab on loopback. All nodes are powered on with the ISO in the drive.
