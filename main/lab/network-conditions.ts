@@ -4,11 +4,6 @@ const name = z.string().min(1)
 
 /** What is wrong between nodes, and with what they reach; the default is a healthy network. */
 export const networkSchema = z.strictObject({
-  /** Nodes that cannot be reached at any other address than their first: a wrong VLAN, a filter. One name, or several. */
-  newAddressDead: z
-    .union([z.string().min(1), z.array(z.string().min(1))])
-    .transform((names) => (typeof names === 'string' ? [names] : names))
-    .default([]),
   /** Between two nodes, both ways; without `to`: between `from` and all others. */
   links: z
     .array(

@@ -41,6 +41,8 @@ export const configureHosts = nodePhase<Site, Facts>({
   title: 'Configure host name, network, time and proxy',
   expectedSeconds: 60,
   work: 'ssh',
+  // A node that puts its settings back, and slow waits of the agent, have their own deadlines.
+  deadlineSeconds: 2400,
   gather: gatherSettings,
   assumeFresh: (context) => ({
     hostName: undefined,

@@ -1,4 +1,4 @@
-/** What a line of `cluster.sshKeys` is. */
+/** What a line of `cluster.sshKeys` or `access.authorizedKeys` is. */
 export type SshPublicKey =
   | { kind: 'key'; type: string; /** Base64. */ blob: string }
   | { kind: 'private' }

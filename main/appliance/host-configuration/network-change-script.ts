@@ -66,8 +66,8 @@ finish() {
     test ! -f "$staged" || mv -f "$staged" "$path" || problem "$path could not be put in place"
   done
   sync
+  # Not reloaded: networkd has these settings already, and would take the address away for a moment.
   remove_trial
-  networkctl reload || problem 'networkctl reload failed after the confirmation'
   no_longer rollback
   rm -rf "$state"
 }
@@ -146,7 +146,7 @@ begin)
 apply)
   test "$(cat "$state/id" 2>/dev/null)" = "$id" && ! test -d "$state/decided" || exit 0
   {
-    mkdir -p "$units" && cp "$state"/trial/* "$units/" && networkctl reload
+    mkdir -p "$units" && cp "$state"/trial/* "$units/" && networkctl reload && networkctl reconfigure "$(cat "$state/nic")"
   } >"$state/log" 2>&1 || exec sh "$state/script" rollback "$id"
   ;;
 rollback)
@@ -157,6 +157,7 @@ rollback)
   remove_trial
   remove_staged
   networkctl reload >>"$state/log" 2>&1
+  networkctl reconfigure "$nic" >>"$state/log" 2>&1
   test ! -f "$state/vlan" || ip link delete dev "$(cat "$state/vlan")" >>"$state/log" 2>&1
   ip link set dev "$nic" mtu "$(cat "$state/before.mtu")" >>"$state/log" 2>&1
   tries=0
@@ -175,7 +176,6 @@ rollback)
     ip -4 route replace $route dev "$nic" >>"$state/log" 2>&1
   done <"$state/before.routes"
   ip link set dev "$nic" mtu "$(cat "$state/before.mtu")" >>"$state/log" 2>&1
-  no_longer rollback
   echo "$(tr '\\n' ' ' <"$state/log" | head -c 400)" >"$state/outcome"
   ;;
 confirm)

@@ -130,8 +130,15 @@ function checkJumpHost({ plan }: Pick<RuleContext, 'plan'>): Finding[] {
 }
 
 export function checkSshKeys({ plan }: RuleContext): Finding[] {
-  const keys = (plan.cluster?.sshKeys ?? []).map((text, index) => ({
-    path: ['cluster', 'sshKeys', index] as PlanPath,
+  return [
+    ...checkKeyList(plan.cluster?.sshKeys, ['cluster', 'sshKeys']),
+    ...checkKeyList(plan.access?.authorizedKeys, ['access', 'authorizedKeys']),
+  ]
+}
+
+function checkKeyList(texts: readonly (string | undefined)[] | undefined, place: PlanPath): Finding[] {
+  const keys = (texts ?? []).map((text, index) => ({
+    path: [...place, index] as PlanPath,
     key: text === undefined ? undefined : parseSshPublicKey(text),
   }))
   const findings: Finding[] = keys.flatMap(({ path, key }) => {

@@ -9,7 +9,7 @@ const trialFolder = '/run/systemd/network'
  * taken back by the node itself unless it is confirmed.
  */
 export const networkChange: Command = async (call) => {
-  const [, verb = '', id = '', seconds = '', nic = ''] = call.args
+  const [verb = '', id = '', seconds = '', nic = ''] = call.args
   const { node } = call
   const say = async (text: string, code = 0) => {
     await call.out(`${text}\n`)

@@ -1,0 +1,128 @@
+import { z } from 'zod'
+import { problemOf, type Remedy, type RemedyContext, type RemedyPlan } from './remedy.ts'
+
+interface Device {
+  readonly path: string
+  readonly type?: string | null | undefined
+  readonly size?: number | string | null | undefined
+  readonly model?: string | null | undefined
+  readonly serial?: string | null | undefined
+  readonly fstype?: string | null | undefined
+  readonly label?: string | null | undefined
+  readonly mountpoint?: string | null | undefined
+  readonly children?: readonly Device[] | undefined
+}
+
+const deviceSchema: z.ZodType<Device> = z.lazy(() =>
+  z.object({
+    path: z.string(),
+    type: z.string().nullish(),
+    size: z.union([z.number(), z.string()]).nullish(),
+    model: z.string().nullish(),
+    serial: z.string().nullish(),
+    fstype: z.string().nullish(),
+    label: z.string().nullish(),
+    mountpoint: z.string().nullish(),
+    children: z.array(deviceSchema).optional(),
+  }),
+)
+const listSchema = z.object({ blockdevices: z.array(deviceSchema) })
+
+/** Labels of an installed system (palette.md §6.3): a disk that has one may be the one that the node runs from. */
+const systemLabels = /^COS_/
+
+/** Empties the storage pool drive of a node: signatures of file systems, RAID and partition tables (wipefs(8)). */
+export const wipeDataDisk: Remedy = {
+  id: 'wipe-data-disk',
+  checkIds: ['node.disk2-data'],
+  isDestructive: true,
+  plan: look,
+  async apply(context, plan, confirmedName) {
+    const { node, runner, signal } = context
+    if (plan.kind !== 'offered') return { kind: 'refused', reason: plan.reason }
+    if (confirmedName !== node.name)
+      return { kind: 'refused', reason: `The name that was typed is not ${node.name}. Nothing was changed.` }
+    // The same path may mean another disk by now.
+    const again = await look(context)
+    if (again.kind !== 'offered') return { kind: 'refused', reason: again.reason }
+    if (again.seen !== plan.seen)
+      return { kind: 'refused', reason: 'The disk is not as it was shown. Nothing was changed; look again.' }
+    const path = context.plan.cluster.storagePoolDrive
+    const parts = again.lines.flatMap((line) => /^-(\/dev\/\S+) /.exec(line)?.[1] ?? [])
+    // What lies on partitions first: without the table they are not found any more.
+    for (const device of [...parts.filter((part) => part !== path), path]) {
+      const problem = problemOf(
+        await runner.run('wipefs', ['-a', device], { signal, deadlineSeconds: 60, asRoot: true }),
+      )
+      if (problem !== undefined) return { kind: 'failed', reason: `wipefs -a ${device}: ${problem}` }
+    }
+    const after = await look(context)
+    return after.kind === 'not-needed'
+      ? { kind: 'done', seen: after.reason }
+      : {
+          kind: 'failed',
+          reason: `Something is still on ${path}: ${'lines' in after ? after.lines.join('; ') : after.reason}`,
+        }
+  },
+}
+
+async function look({ plan, node, runner, signal }: RemedyContext): Promise<RemedyPlan> {
+  const path = plan.cluster.storagePoolDrive
+  const result = await runner.run(
+    'lsblk',
+    ['-J', '-b', '-o', 'PATH,TYPE,SIZE,MODEL,SERIAL,FSTYPE,LABEL,MOUNTPOINT', path],
+    { signal, deadlineSeconds: 20 },
+  )
+  const problem = problemOf(result)
+  if (result.kind !== 'ended' || problem !== undefined)
+    return { kind: 'not-offered', reason: `${path} of ${node.name} cannot be read: ${problem ?? ''}` }
+  const parsed = listSchema.safeParse(jsonOf(result.stdout))
+  const [disk] = parsed.success ? parsed.data.blockdevices : []
+  if (disk === undefined)
+    return { kind: 'not-offered', reason: `lsblk does not tell ${path} of ${node.name}.` }
+  if (disk.type !== 'disk') return { kind: 'not-offered', reason: `${path} is no whole disk.` }
+  const all = withChildren(disk)
+  const mounted = all.find((one) => one.mountpoint != null && one.mountpoint !== '')
+  if (mounted !== undefined)
+    return {
+      kind: 'not-offered',
+      reason: `${mounted.path} is in use: mounted at ${mounted.mountpoint ?? ''}.`,
+    }
+  const system = all.find((one) => systemLabels.test(one.label ?? ''))
+  if (system !== undefined)
+    return {
+      kind: 'not-offered',
+      reason: `${system.path} carries ${system.label ?? ''}: an operating system is installed on this disk.`,
+    }
+  if (disk.serial == null || disk.serial === '')
+    return {
+      kind: 'not-offered',
+      reason: `${path} has no serial number, so it cannot be told from other disks.`,
+    }
+  const name = `${disk.model ?? 'disk'}, serial ${disk.serial}, ${String(disk.size)} bytes`
+  const found = all.filter((one) => one !== disk || (one.fstype ?? '') !== '')
+  if (found.length === 0) return { kind: 'not-needed', reason: `Nothing is on ${path} (${name}).` }
+  return {
+    kind: 'offered',
+    lines: [
+      `${path} of ${node.name}: ${name}`,
+      ...found.map((one) =>
+        `-${one.path} ${one.type ?? ''} ${one.fstype ?? ''} ${one.label ?? ''}`.trimEnd(),
+      ),
+      '+(nothing)',
+    ],
+    seen: JSON.stringify(disk),
+  }
+}
+
+function withChildren(device: Device): Device[] {
+  return [device, ...(device.children ?? []).flatMap(withChildren)]
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
