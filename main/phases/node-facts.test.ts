@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -45,6 +45,7 @@ async function openSsh(name: string): Promise<Access> {
 async function factsOf(
   name: string,
   access: () => Promise<Access> = () => openSsh(name),
+  mode: SiteNodeContext['mode'] = 'apply',
 ): Promise<{ facts: NodeFacts; warnings: string[] }> {
   const node = plan.nodes.find((one) => one.name === name)
   const warnings: string[] = []
@@ -59,6 +60,7 @@ async function factsOf(
   }
   const context = {
     node,
+    mode,
     clock: test.clock,
     signal: new AbortController().signal,
     warn: (text: string) => void warnings.push(text),
@@ -96,6 +98,13 @@ describe('the facts of a node', () => {
     expect(text).toContain('"blockdevices"')
     expect(text).not.toContain('old\n')
     expect((await stat(file)).mode & 0o777).toBe(0o600)
+  })
+
+  it('are not kept by a dry run, which leaves nothing behind', async () => {
+    test = await startReadyLab({ plan })
+    const { facts } = await factsOf('n1', undefined, 'dry-run')
+    expect(facts.host.kind).toBe('read')
+    expect(await readdir(runFolder)).toEqual([])
   })
 
   it('are told also when they cannot be kept', async () => {

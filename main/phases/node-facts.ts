@@ -87,9 +87,10 @@ async function askHost(context: SiteNodeContext): Promise<HostAnswer> {
   }
 }
 
-/** For the support bundle. Facts that cannot be kept are no reason to stop. */
+/** For the support bundle. Facts that cannot be kept are no reason to stop. A dry run leaves nothing behind. */
 async function keepRawFacts(context: SiteNodeContext, { raw }: CollectedFacts): Promise<void> {
-  const { node, services } = context
+  const { node, services, mode } = context
+  if (mode === 'dry-run') return
   const folder = join(services.runFolder, 'facts')
   const { writeFileAtomically } = await import('../storage/atomic-file.ts')
   try {
