@@ -109,7 +109,7 @@ describe.skipIf(reason !== undefined)(
       const outcome = await change(settings(), 4)
       expect(outcome).toMatchObject({
         kind: 'rolled-back',
-        reason: expect.stringMatching(/another host key|key/i),
+        reason: expect.stringMatching(/another host key|key/i) as string,
       })
       await expectUntouched()
     })
@@ -223,7 +223,7 @@ describe.skipIf(reason !== undefined)(
       )
       await expect(begun).rejects.toMatchObject({
         code: 'NETWORK_CHANGE_REFUSED',
-        detail: expect.stringMatching(said),
+        detail: expect.stringMatching(said) as string,
       })
       await expect(begun).rejects.toBeInstanceOf(AppError)
       expect((await readNetworkChange(await node.open(node.address), signal)).kind).toBe('none')

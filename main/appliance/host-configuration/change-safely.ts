@@ -53,7 +53,7 @@ export async function changeSafely(options: SafeChangeOptions): Promise<SafeChan
   // From before the begin: the node counts from later on, so it never gives up earlier than this.
   const deadline = clock.now() + change.rollBackSeconds * 1000
   if ((await beginNetworkChange(runner, change, signal)) === 'pending') return { kind: 'pending' }
-  let reason = 'it was not reached there'
+  let reason: string
   let there: ProgramRunner | undefined
   do {
     await clock.sleep(everySeconds * 1000, signal)
@@ -88,7 +88,7 @@ async function waitForRollBack(options: SafeChangeOptions, reason: string): Prom
   const deadline = clock.now() + backDeadlineSeconds * 1000
   /** Somebody else's identity does not change by waiting any longer than this. */
   const strangerDeadline = clock.now() + (change.rollBackSeconds + 30) * 1000
-  let lastSeen = ''
+  let lastSeen: string
   do {
     progress('Waiting until the node has put its network settings back')
     try {

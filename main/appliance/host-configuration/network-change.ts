@@ -132,8 +132,8 @@ function remediesOf(reason: string): string[] {
     return [
       'The place for lasting settings is mounted read-only: look at the disk of the node (dmesg), or restart it, then go on with --resume.',
     ]
-  if (/no network interface/.test(reason)) return ['Correct nic.name of this node in the plan.']
-  if (/root is needed/.test(reason)) return ['Use an account that may use sudo in access.user.']
+  if (reason.includes('no network interface')) return ['Correct nic.name of this node in the plan.']
+  if (reason.includes('root is needed')) return ['Use an account that may use sudo in access.user.']
   return [
     'Set the network in the text interface of the node (command palette-tui), then go on with --resume.',
   ]

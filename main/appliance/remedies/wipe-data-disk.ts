@@ -88,7 +88,7 @@ async function look({ plan, node, runner, signal }: RemedyContext): Promise<Reme
       kind: 'not-offered',
       reason: `${mounted.path} is in use: mounted at ${mounted.mountpoint ?? ''}.`,
     }
-  const system = all.find((one) => systemLabels.test(one.label ?? ''))
+  const system = all.find((one) => (one.label ?? '').startsWith('COS_'))
   if (system !== undefined)
     return {
       kind: 'not-offered',
