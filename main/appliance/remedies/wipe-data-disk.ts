@@ -28,9 +28,6 @@ const deviceSchema: z.ZodType<Device> = z.lazy(() =>
 )
 const listSchema = z.object({ blockdevices: z.array(deviceSchema) })
 
-/** Labels of an installed system (palette.md §6.3): a disk that has one may be the one that the node runs from. */
-const systemLabels = /^COS_/
-
 /** Empties the storage pool drive of a node: signatures of file systems, RAID and partition tables (wipefs(8)). */
 export const wipeDataDisk: Remedy = {
   id: 'wipe-data-disk',
@@ -88,6 +85,7 @@ async function look({ plan, node, runner, signal }: RemedyContext): Promise<Reme
       kind: 'not-offered',
       reason: `${mounted.path} is in use: mounted at ${mounted.mountpoint ?? ''}.`,
     }
+  // Labels of an installed system (palette.md §6.3): the node may run from this disk.
   const system = all.find((one) => (one.label ?? '').startsWith('COS_'))
   if (system !== undefined)
     return {
