@@ -822,7 +822,8 @@ describe('in any world', () => {
             readTable: (signal) => {
               readings += 1
               if (flushEvery > 0 && readings % flushEvery === 0)
-                world.kernel.flush((address) => address.endsWith('1'))
+                // Not the entry of a host: while it is away, its answer is lost to everybody (ADR 15).
+                world.kernel.flush((address) => address.endsWith('1') && !hostMap.has(address))
               return world.kernel.readTable(signal)
             },
           })
@@ -846,10 +847,10 @@ describe('in any world', () => {
           }
         },
       ),
-      { numRuns: 100 },
+      { numRuns: 700 },
     )
     // The worlds were worth looking at.
     expect(silent).toBeGreaterThan(1000)
     expect(answered).toBeGreaterThan(200)
-  }, 60_000)
+  }, 600_000)
 })
