@@ -1,4 +1,5 @@
 import { nodePhase } from '../engine/phase.ts'
+import { describeHostKey } from '../ssh/index.ts'
 import { readNodeFacts, type NodeFacts } from './node-facts.ts'
 import type { Site } from './site.ts'
 
@@ -14,6 +15,8 @@ export const connectNodes = nodePhase<Site, NodeFacts | undefined>({
     if (facts === undefined) return Promise.resolve()
     context.services.facts.set(context.node.name, facts)
     if (facts.host.kind === 'closed') context.warn(`SSH cannot be used: ${facts.host.reason}`)
+    const hostKey = context.services.nodes.hostKey(context.node)
+    if (hostKey !== undefined) context.evidence('Its SSH host key was compared', describeHostKey(hostKey))
     const hardware = facts.edgeHost.spec?.hardwareSpec
     context.evidence(
       'The node is known',

@@ -3,10 +3,10 @@ import { nodePasswordChange } from './node-access.ts'
 import type { Site } from './site.ts'
 
 /** Which password a node has, as far as the journal of this run tells. */
-export type PasswordState = 'old' | 'new-proven' | 'new-unproven' | 'unknown'
+type PasswordState = 'old' | 'new-proven' | 'new-unproven' | 'unknown'
 
 /** Reads it from what was changed and what was accepted since; tries nothing. */
-export function passwordStateOf(
+function passwordStateOf(
   { history, services }: Pick<PhaseContext<Site>, 'history' | 'services'>,
   node: string,
 ): PasswordState {

@@ -32,7 +32,7 @@ export interface ExecResult {
 const defaultMaxOutputBytes = 4 * 1024 * 1024
 
 /** What a command had printed when it was given up; see `printedBefore`. */
-export type PartialOutput = Pick<ExecResult, 'stdout' | 'stderr'>
+type PartialOutput = Pick<ExecResult, 'stdout' | 'stderr'>
 
 const printed = new WeakMap<object, PartialOutput>()
 

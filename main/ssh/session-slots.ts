@@ -30,11 +30,6 @@ export class SessionSlots {
   #refusalsInARow = 0
   #end: Error | undefined
 
-  /** How many sessions at once the server is known to allow at most. */
-  get limit(): number {
-    return this.#limit
-  }
-
   /** Waits until there is room. Rejects with the signal's reason, when the connection ends, or after five minutes. */
   async take(
     signal: AbortSignal | undefined,
