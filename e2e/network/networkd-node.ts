@@ -97,7 +97,7 @@ export async function createNetworkdNode(): Promise<NetworkdNode> {
   writeFileSync(
     file('restart'),
     [
-      'sleep 0.2',
+      'sleep 1.5',
       // The watchers of a change end with the machine.
       'for one in /run/landfall/network/*.pid; do kill -KILL "$(cat "$one")"; done 2>/dev/null',
       'kill -KILL "$(cat /run/networkd.pid)"',
@@ -188,7 +188,7 @@ export async function createNetworkdNode(): Promise<NetworkdNode> {
     restart: async () => {
       const [now = ''] = (await addresses()).map((one) => one.split('/')[0] ?? '')
       await sh(now, `setsid sh ${file('restart')} >/dev/null 2>&1 </dev/null &`)
-      await new Promise((resolve) => setTimeout(resolve, 700))
+      await new Promise((resolve) => setTimeout(resolve, 3000))
     },
     answerAs: async (address) => {
       await lab.exec('nft', 'add table ip other')
@@ -196,7 +196,9 @@ export async function createNetworkdNode(): Promise<NetworkdNode> {
       await lab.exec('nft', `add rule ip other in ip daddr ${address} tcp dport 22 redirect to :2222`)
     },
     remove: async () => {
-      for (const connection of connections) await connection.close().catch(() => undefined)
+      // A connection to an address that is gone never answers its end.
+      const closed = Promise.allSettled(connections.map((connection) => connection.close()))
+      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 1000))])
       await lab.remove()
       rmSync(folder, { recursive: true, force: true })
     },
