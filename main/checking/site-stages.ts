@@ -6,18 +6,24 @@ import {
   type CheckId,
   type Finding,
 } from '../../shared/checks/index.ts'
-import type { Plan, PlanProblem } from '../../shared/plan/index.ts'
+import { productDefaultPasswords, type Plan, type PlanProblem } from '../../shared/plan/index.ts'
 import type { AppError } from '../../shared/errors/index.ts'
 import {
   beforeConfiguration,
+  checkCredentials,
+  checkHostKeys,
+  checkLockout,
   checkNodes,
   checkPlanRules,
   checkPosition,
   checkReach,
+  checkTls,
   checkWorkstation,
 } from '../checks/index.ts'
+import type { Clock } from '../engine/clock.ts'
 import type { RunResult } from '../engine/run.ts'
-import { sitePhase, type Phase } from '../engine/phase.ts'
+import { nodePhase, sitePhase, type Phase } from '../engine/phase.ts'
+import type { Credential } from '../phases/credentials.ts'
 import { connectNodes } from '../phases/connect-nodes.ts'
 import { measureSite, type SiteMeasurement } from '../phases/measure-site.ts'
 import type { Site } from '../phases/site.ts'
@@ -34,6 +40,7 @@ export interface SiteStagesOptions {
   readonly stateFolder: string
   readonly leaseFile: string
   readonly signal: AbortSignal
+  readonly clock: Pick<Clock, 'now'>
   /** Executes phases that only look. */
   readonly walk: (phases: readonly Phase<Site>[]) => Promise<RunResult>
   /** Nodes that have just been switched on are waited for. */
@@ -74,6 +81,15 @@ const fleetIds: readonly CheckId[] = [
   'net.mtu-equal',
   'host.name-unique',
 ]
+/** Told of every node, read or not. */
+const withoutFacts: readonly CheckId[] = [
+  'node.connected',
+  'net.ports-operator',
+  'ws.tls-inspection',
+  'ssh.host-key',
+  'cred.default-changed',
+  'cred.lockout',
+]
 const workstationIds: readonly CheckId[] = [
   ...idsFrom('ws.').filter((id) => id !== 'ws.clock' && id !== 'ws.tls-inspection'),
   ...idsFrom('media.').filter((id) => !isPlanCheck(id)),
@@ -87,6 +103,10 @@ const nodeIds: readonly CheckId[] = [
   ...idsFrom('node.').filter((id) => id !== 'node.disk-speed' && !isPlanCheck(id)),
   ...factsOfNetwork,
   'net.ports-operator',
+  'ws.tls-inspection',
+  'ssh.host-key',
+  'cred.default-changed',
+  'cred.lockout',
 ]
 const vipIds: readonly CheckId[] = idsFrom('vip.').filter((id) => !isPlanCheck(id))
 
@@ -101,10 +121,11 @@ export function siteStages(options: SiteStagesOptions): CheckStage[] {
   const names = plan.nodes.map(({ name }) => name)
   let connected: Promise<RunResult> | undefined
   const connectAnew = () =>
-    (connected = walkOrStop(
-      options,
-      options.areNodesStarting ? [waitForInstall, connectNodes] : [connectNodes],
-    ))
+    (connected = (async () => {
+      // One that does not come up is found out right afterwards, and does not keep the others from being read.
+      if (options.areNodesStarting) await walkOrStop(options, [waitForInstall])
+      return await walkOrStop(options, [connectNodes])
+    })())
   const connectOnce = () => connected ?? connectAnew()
   return [
     {
@@ -140,6 +161,7 @@ export function siteStages(options: SiteStagesOptions): CheckStage[] {
         const run = await connectAnew()
         take(plan.nodes.map((node) => checkReach(node, site.facts.get(node.name)?.uid, run.errors)))
         take(await lookAtOperatorPorts(site, signal))
+        take(await lookAtAccess(options))
         take(beforeConfiguration(plan, checkNodes(plan, [...site.facts.values()])))
         take(unreadNodes(plan, new Set(site.facts.keys()), run.errors))
       },
@@ -170,14 +192,7 @@ function measureStage(
   connectOnce: () => Promise<RunResult>,
 ): CheckStage {
   const others = Object.keys(catalogue).filter(isCheckId)
-  const known = new Set<CheckId>([
-    ...planCheckIds,
-    ...workstationIds,
-    ...nodeIds,
-    ...vipIds,
-    'ws.tls-inspection',
-    'cred.default-changed',
-  ])
+  const known = new Set<CheckId>([...planCheckIds, ...workstationIds, ...nodeIds, ...vipIds])
   const ids = others.filter((id) => !known.has(id))
   return {
     title: 'Measuring the network between the nodes',
@@ -226,11 +241,54 @@ async function walkOrStop(
   return result
 }
 
+/** Identities and passwords, from what connecting has found out: nothing is tried for it. */
+async function lookAtAccess(options: SiteStagesOptions): Promise<Finding[]> {
+  const { site } = options
+  const { plan, nodes, loginAttempts, facts } = site
+  const account = plan.access.user
+  const now = options.clock.now()
+  const refused = await Promise.all(
+    plan.nodes.map(async ({ name: node }) => ({
+      node,
+      account,
+      refusedAt: await loginAttempts.refusals({ node, account }),
+    })),
+  )
+  const accepted = new Map<string, Credential>()
+  await walkOrStop(options, [
+    nodePhase<Site, undefined>({
+      id: 'look-at-accounts',
+      title: 'Look which password is in use',
+      expectedSeconds: 1,
+      work: 'api',
+      concerns: ({ name }) => facts.has(name),
+      gather: () => Promise.resolve(undefined),
+      assumeFresh: () => undefined,
+      apply: async (context) => {
+        // Whoever was read has a session already; it is asked, not opened.
+        accepted.set(context.node.name, await nodes.acceptedCredential(context, context.node))
+      },
+    }),
+  ])
+  return [
+    ...checkTls(plan.nodes.map((node) => ({ node: node.name, proof: nodes.certificateProof(node) }))),
+    ...checkHostKeys(plan.nodes.map((node) => ({ node: node.name, judgement: nodes.hostKey(node) }))),
+    ...checkLockout(refused, now),
+    ...checkCredentials(
+      plan.nodes.map(({ name: node }) => ({
+        node,
+        account,
+        accepted: accepted.get(node)?.name,
+        isProductDefault: accepted.get(node)?.password === productDefaultPasswords.node,
+        isToBeChanged: plan.access.newPassword !== null && accepted.get(node)?.name === 'initial',
+      })),
+    ),
+  ]
+}
+
 /** What nobody could read says nothing: each check of that node could not run. */
 function unreadNodes(plan: Plan, read: ReadonlySet<string>, errors: readonly AppError[]): Finding[] {
-  const perNode = nodeIds.filter(
-    (id) => !fleetIds.includes(id) && id !== 'node.connected' && id !== 'net.ports-operator',
-  )
+  const perNode = nodeIds.filter((id) => !fleetIds.includes(id) && !withoutFacts.includes(id))
   return plan.nodes
     .filter(({ name }) => !read.has(name))
     .flatMap(({ name }) => {

@@ -37,14 +37,15 @@ describe('ws.tls-inspection', () => {
 
 describe('cred.default-changed', () => {
   it('is judged by the login that was accepted last, and is unknown without one', () => {
-    const view = { account: 'kairos' }
+    const view = { account: 'kairos', isToBeChanged: false }
     const findings = checkCredentials([
       { ...view, node: 'n1', accepted: 'new', isProductDefault: false },
       { ...view, node: 'n2', accepted: 'initial', isProductDefault: true },
       { ...view, node: 'n3', accepted: 'initial', isProductDefault: false },
       { ...view, node: 'n4', accepted: undefined, isProductDefault: false },
+      { ...view, node: 'n5', accepted: 'initial', isProductDefault: true, isToBeChanged: true },
     ])
-    expect(findings.map(({ state }) => state)).toEqual(['pass', 'fail', 'pass', 'could-not-run'])
+    expect(findings.map(({ state }) => state)).toEqual(['pass', 'fail', 'pass', 'could-not-run', 'skipped'])
     expect(findings[1]?.remedy).toContain('change-passwords')
     expect(JSON.stringify(findings)).not.toContain('"kairos"')
   })

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import process from 'node:process'
 import { AppError } from '../../shared/errors/index.ts'
 import {
@@ -13,33 +12,19 @@ import {
 } from '../../shared/checks/index.ts'
 import { CheckSession, siteStages, namedOnlyIds, type SiteMeasurement } from '../checking/index.ts'
 import { otherRemarks } from '../checks/index.ts'
-import { systemClock } from '../engine/clock.ts'
 import { acquireLease } from '../engine/lease.ts'
-import type { Phase } from '../engine/phase.ts'
-import { executeRun } from '../engine/run.ts'
-import { systemDialler } from '../network/dialler.ts'
-import type { Site } from '../phases/site.ts'
-import { memoryIdentityStore, openIdentityStore } from '../storage/index.ts'
-import { addAcknowledgements, readAcknowledgements } from '../storage/acknowledgement-store.ts'
-import { SiteFolder, stateFolder } from '../storage/site-folder.ts'
+import { addAcknowledgements } from '../storage/acknowledgement-store.ts'
+import { stateFolder, type SiteFolder } from '../storage/site-folder.ts'
 import { acceptedBy } from './accepted-by.ts'
 import { exitCodes } from './exit-codes.ts'
 import { listenForStop } from './listen-for-stop.ts'
-import { openSite } from './open-site.ts'
-import { formatProblem, loadPlan } from './plan-file.ts'
-import { labPasswordsOf, openPractice } from './practice.ts'
-import { openRunSecrets } from './run-secrets.ts'
+import { formatProblem } from './plan-file.ts'
+import { openSiteSession, type SiteRequest } from './site-session.ts'
 import { formatMatrix, formatReport, formatResult } from './terminal/check-report.ts'
-import { practiceView, realView } from './workstation-view.ts'
 
-export interface CheckRequest {
-  readonly planFile: string
+export interface CheckRequest extends SiteRequest {
   readonly only?: readonly string[]
   readonly json: boolean
-  readonly lab: boolean
-  readonly labAt?: string
-  readonly timeScale?: number
-  readonly scenario?: string
   /** `ID` or `ID@TARGET` of warnings to accept. */
   readonly acknowledge?: readonly string[]
   readonly why?: string
@@ -64,57 +49,8 @@ export async function checkPlan(request: CheckRequest): Promise<number> {
 async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<number> {
   const asked = askedIds(request)
   const accepting = acceptanceOf(request)
-  const loaded = await loadPlan(request.planFile)
-  const isPractice = request.lab || request.labAt !== undefined
-  const secrets = await openRunSecrets({
-    plan: loaded.plan,
-    planFile: loaded.file,
-    mode: isPractice ? 'practice' : 'dry-run',
-  })
-  const folder = new SiteFolder(
-    join(stateFolder(process.env), isPractice ? 'practice' : 'sites', loaded.plan.site.name),
-  )
-  const accepted = await readAcknowledgements(folder.acknowledgementsFile)
-  const practice = isPractice
-    ? await openPractice(loaded.plan, {
-        areNodesInstalled: true,
-        ...(request.timeScale === undefined ? {} : { timeScale: request.timeScale }),
-        ...(request.scenario === undefined ? {} : { scenarioFile: request.scenario }),
-        ...(request.labAt === undefined ? {} : { descriptionFile: request.labAt }),
-        ...(await labPasswordsOf(loaded.plan, secrets.store)),
-      })
-    : undefined
-  const clock = practice?.clock ?? systemClock
-  const site = openSite({
-    loaded,
-    secrets: secrets.store,
-    areSecretsComplete: secrets.isComplete,
-    // Checking pins nothing: what is seen for the first time is shown and pinned by the run.
-    identities: memoryIdentityStore(await openIdentityStore(folder.identitiesFile)),
-    dialler: practice?.dialler ?? systemDialler,
-    clock,
-    runFolder: folder.folder,
-    workstation: isPractice ? practiceView : realView(clock),
-    connectTimeoutMilliseconds: 5000,
-    acknowledgements: accepted,
-  })
+  const { loaded, site, clock, folder, walk, close } = await openSiteSession(request, signal)
   const warnings = otherRemarks(loaded.warnings).map((remark) => formatProblem(request.planFile, remark))
-  const walk = (phases: readonly Phase<Site>[]) =>
-    executeRun({
-      runId: 'check',
-      plan: loaded.plan,
-      planDigest: '0'.repeat(64),
-      phases,
-      services: site,
-      mode: 'apply',
-      clock,
-      retryDelaysSeconds: [],
-      signal,
-      redact: (text) => secrets.store.redactor.redact(text),
-      onEvent: (event) => {
-        if (event.type === 'warning') warnings.push(event.text)
-      },
-    })
   let measured: SiteMeasurement | undefined
   const tells = !request.json
   const isLarge = loaded.plan.nodes.length > 12
@@ -125,9 +61,15 @@ async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<nu
       stateFolder: stateFolder(process.env),
       leaseFile: folder.leaseFile,
       signal,
-      walk,
-      // The practice lab has just been switched on; on a real site the nodes are there, or that is the finding.
-      areNodesStarting: practice !== undefined,
+      clock,
+      walk: (phases) =>
+        walk(phases, {
+          onEvent: (event) => {
+            if (event.type === 'warning') warnings.push(event.text)
+          },
+        }),
+      // A practice lab of this process has just been switched on; else the nodes are there, or that is the finding.
+      areNodesStarting: request.lab,
       alone: async (work) => {
         const lease = await acquireLease(folder.leaseFile)
         try {
@@ -142,7 +84,7 @@ async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<nu
       },
     }),
     clock,
-    accepted,
+    accepted: site.acknowledgements,
     onStage: (title) => {
       if (tells) process.stdout.write(`\n${title}\n`)
     },
@@ -166,8 +108,7 @@ async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<nu
     }
     return checks.some(isBlocking) ? exitCodes.checkBlocks : exitCodes.done
   } finally {
-    await site.close()
-    await practice?.stop()
+    await close()
   }
 }
 

@@ -8,6 +8,7 @@ import { ConsoleAccess } from '../phases/console-access.ts'
 import { NodeAccess } from '../phases/node-access.ts'
 import { isVipSearched, leaderOf, type Site, type SiteContext, type WorkstationView } from '../phases/site.ts'
 import type { SecretStore } from '../secrets/index.ts'
+import { memoryLoginAttempts, type LoginAttempts } from '../storage/login-attempts.ts'
 import type { IdentityStore } from '../storage/identity-store.ts'
 import type { LoadedPlan } from './plan-file.ts'
 
@@ -24,6 +25,8 @@ interface SiteOptions {
   readonly clock: Clock
   readonly runFolder: string
   readonly workstation: WorkstationView
+  /** Refused logins of all runs of the site; default: those of this process. */
+  readonly loginAttempts?: LoginAttempts
   readonly acknowledgements?: readonly AcceptedWarning[]
   /** Real time for one connection. */
   readonly connectTimeoutMilliseconds?: number
@@ -33,6 +36,7 @@ interface SiteOptions {
 export function openSite(options: SiteOptions): Site & { close(): Promise<void> } {
   const { loaded, secrets, identities, dialler, clock } = options
   const { plan } = loaded
+  const loginAttempts = options.loginAttempts ?? memoryLoginAttempts()
   const readPlanFile = (path: string) => readFileOfPlan(loaded, path)
   const nodes = new NodeAccess({
     plan,
@@ -42,6 +46,7 @@ export function openSite(options: SiteOptions): Site & { close(): Promise<void> 
     dialler,
     clock,
     readFile: readPlanFile,
+    loginAttempts,
     ...(options.connectTimeoutMilliseconds === undefined
       ? {}
       : { connectTimeoutMilliseconds: options.connectTimeoutMilliseconds }),
@@ -52,7 +57,8 @@ export function openSite(options: SiteOptions): Site & { close(): Promise<void> 
     secrets,
     areSecretsComplete: options.areSecretsComplete,
     identities,
-    dialler,
+    // Through the jump host, as everything at the site.
+    dialler: nodes.dialler,
     clock,
   })
   const site: Site = {
@@ -61,7 +67,8 @@ export function openSite(options: SiteOptions): Site & { close(): Promise<void> 
     readFile: readPlanFile,
     runFolder: options.runFolder,
     secrets,
-    dialler,
+    dialler: nodes.dialler,
+    loginAttempts,
     nodes,
     console: consoleAccess,
     facts: new Map(),

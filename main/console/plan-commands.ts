@@ -1,7 +1,8 @@
 import { open } from 'node:fs/promises'
 import process from 'node:process'
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import {
+  expandNodeRange,
   planTemplate,
   readPlan,
   showPlan,
@@ -26,8 +27,8 @@ export function planCommand(): Command {
     .option('--name <name>', 'name of the site')
     .option(
       '--nodes <addresses>',
-      'addresses of the nodes, separated by commas; the first becomes the leader',
-      splitList,
+      'addresses of the nodes, with commas between them, or ranges (10.10.200.11-13); the first becomes the leader',
+      readNodes,
     )
     .option('--network <cidr>', 'layer 2 network of the nodes')
     .option('--vip <address>', 'free address of that network; default auto: one is looked for')
@@ -60,9 +61,15 @@ export function planCommand(): Command {
   return plan
 }
 
+function readNodes(text: string): readonly string[] {
+  const range = expandNodeRange(text)
+  if (range.kind === 'invalid') throw new InvalidArgumentError(range.message)
+  return range.addresses
+}
+
 interface InitOptions {
   name?: string
-  nodes?: string[]
+  nodes?: readonly string[]
   network?: string
   vip?: string
   gateway?: string
@@ -164,13 +171,6 @@ function allOf(result: ReadPlanResult): PlanProblem[] {
 /** `file:line:column severity code message → fix`, which editors can jump to. */
 function formatLine(file: string, { line, column, severity, code, message, fix }: PlanProblem): string {
   return `${file}:${line}:${column} ${severity} ${code} ${message} → ${fix}`
-}
-
-function splitList(text: string): string[] {
-  return text
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '')
 }
 
 function count(number: number, noun: string): string {

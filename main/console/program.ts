@@ -83,6 +83,28 @@ export function createProgram(): { run(argv: readonly string[]): Promise<number>
     )
 
   program
+    .command('fix')
+    .description(
+      'put right on a node what a check has found: shows what it would change, asks, changes it, reads back',
+    )
+    .argument('<plan>', 'plan file (YAML)')
+    .argument('<check>', 'id of the check, for example clock.skew')
+    .argument('<node>', 'name of the node as in the plan')
+    .option('--dry-run', 'show what would be changed, and change nothing', false)
+    .option('--yes', 'do not ask (what destroys data needs --confirm all the same)', false)
+    .option('--confirm <node>', 'name of the node once more: its data may be destroyed')
+    .addOption(new Option('--lab', 'on a practice lab that fits the plan').default(false).conflicts('labAt'))
+    .option('--lab-at <file>', 'on a practice lab that runs already')
+    .option('--time-scale <n>', 'how many times faster than real the practice lab lives', positiveNumber)
+    .option('--scenario <file>', 'faults for the practice lab (YAML)')
+    .action(
+      exits(async (planFile: string, check: string, node: string, options: FixFlags) => {
+        const { fixNode } = await import('./fix-command.ts')
+        return fixNode({ planFile, check, node, ...options })
+      }),
+    )
+
+  program
     .command('find-vip')
     .description('find free addresses for the virtual IP, with the evidence; changes nothing')
     .argument('<cidr>', 'network or range, for example 10.10.200.0/24 or 10.10.200.50-10.10.200.99')
@@ -207,6 +229,16 @@ interface CheckFlags {
   acknowledge?: string[]
   why?: string
   json: boolean
+  lab: boolean
+  labAt?: string
+  timeScale?: number
+  scenario?: string
+}
+
+interface FixFlags {
+  dryRun: boolean
+  yes: boolean
+  confirm?: string
   lab: boolean
   labAt?: string
   timeScale?: number

@@ -12,7 +12,9 @@ import type { LabReport } from '../lab/index.ts'
 import { createRunLog } from '../log/run-log.ts'
 import { systemDialler } from '../network/dialler.ts'
 import { installationPhases } from '../phases/index.ts'
+import { readAcknowledgements } from '../storage/acknowledgement-store.ts'
 import { memoryIdentityStore, openIdentityStore } from '../storage/index.ts'
+import { openLoginAttempts } from '../storage/login-attempts.ts'
 import { digestOf, SiteFolder, stateFolder, type RunFolder } from '../storage/site-folder.ts'
 import { isStartConfirmed } from './confirm-start.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -155,6 +157,9 @@ class PlanRun {
       clock,
       runFolder: opened.run.folder,
       workstation: practice === undefined ? realView(clock) : practiceView,
+      acknowledgements: await readAcknowledgements(site.acknowledgementsFile),
+      // What a dry run is refused counts at the product as well.
+      loginAttempts: openLoginAttempts(site.loginAttemptsFile),
       ...(this.#request.dryRun ? { connectTimeoutMilliseconds: 3000 } : {}),
     })
     const started = Date.now()

@@ -9,6 +9,7 @@ import type { SecretStore } from '../secrets/index.ts'
 import type { ConsoleAccess } from './console-access.ts'
 import type { NodeAccess } from './node-access.ts'
 import type { NodeFacts } from './node-facts.ts'
+import type { LoginAttempts } from '../storage/login-attempts.ts'
 import type { PreparedCluster } from './configure-cluster.ts'
 
 /** What the phases of an installation work with: the plan and the ways to its site. */
@@ -22,6 +23,8 @@ export interface Site {
   readonly runFolder: string
   readonly secrets: SecretStore
   readonly dialler: Dialler
+  /** Refused logins, of all runs of the site. */
+  readonly loginAttempts: LoginAttempts
   readonly nodes: NodeAccess
   readonly console: ConsoleAccess
   /** Read in this process, by name of the node; gathered anew in the next process. */

@@ -29,12 +29,15 @@ export class SiteFolder {
   readonly leaseFile: string
   /** Warnings of checks that somebody accepted. */
   readonly acknowledgementsFile: string
+  /** Refused logins of all runs. */
+  readonly loginAttemptsFile: string
   readonly #runs: string
 
   constructor(folder: string) {
     this.folder = folder
     this.identitiesFile = join(folder, 'identities.json')
     this.leaseFile = join(folder, 'lease.json')
+    this.loginAttemptsFile = join(folder, 'login-attempts.json')
     this.acknowledgementsFile = join(folder, 'acknowledgements.json')
     this.#runs = join(folder, 'runs')
   }

@@ -56,8 +56,9 @@ function connectionTo({ shell = ['sh'], sh, programs = {}, greeting, path }: She
       const [program = 'sh', ...parameters] = shell
       const line = greeting === undefined ? command : `echo '${greeting}'; echo '${greeting}' >&2; ${command}`
       const child = spawn(program, [...parameters, '-c', line], {
-        // A session of its own, as under sshd.
+        // A session of its own, as under sshd. For tcsh the greeting's `>&2` names a file.
         detached: true,
+        cwd: folder,
         // A home of its own: bash runs the account's .bashrc when its standard input is a socket, as sshd's is.
         env: { PATH: path ?? `${bin}:${process.env['PATH'] ?? ''}`, HOME: folder },
       })

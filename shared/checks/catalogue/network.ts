@@ -165,6 +165,20 @@ export const networkChecks = {
     fixStep: 'cluster',
     ageLimitSeconds: minutes5,
   },
+  'ssh.host-key': {
+    title: 'Host key of the node is the known one',
+    severity: 'block',
+    fixStep: 'nodes',
+    ageLimitSeconds: minutes5,
+    isFinal: true,
+  },
+  'cred.lockout': {
+    title: 'A wrong password would not lock the account',
+    severity: 'block',
+    fixStep: 'nodes',
+    ageLimitSeconds: minutes5,
+    isFinal: true,
+  },
   'cred.default-changed': {
     title: 'Password of the product is not in use any more',
     severity: 'warn',
