@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { beginNetworkChange, type NetworkChange } from '../../main/appliance/host-configuration/network-change.ts'
+import {
+  beginNetworkChange,
+  type NetworkChange,
+} from '../../main/appliance/host-configuration/network-change.ts'
 import { systemDialler } from '../../main/network/dialler.ts'
 import { createSshRunner } from '../../main/network/programs/ssh-runner.ts'
 import { connectSsh } from '../../main/ssh/index.ts'

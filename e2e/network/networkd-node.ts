@@ -1,8 +1,8 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { systemDialler } from '../../main/network/dialler.ts'
 import type { ProgramRunner } from '../../main/network/programs/program-runner.ts'
 import { createSshRunner } from '../../main/network/programs/ssh-runner.ts'
@@ -53,12 +53,26 @@ export interface NetworkdNode {
   restart(): Promise<void>
   /** From now on, at this address another sshd answers, with a host key of its own. */
   answerAs(address: string): Promise<void>
+  /** What its programs have said, for a test that fails. */
+  logs(): string
   remove(): Promise<void>
+  /** What is still there of it, `[]` after `remove`: processes, interfaces, namespaces, files. */
+  leftovers(): string[]
 }
 
+/** A second laboratory takes a network only when the first one has taken its own. */
+let turn: Promise<unknown> = Promise.resolve()
+
 export async function createNetworkdNode(): Promise<NetworkdNode> {
-  const lab = await createNamespaceLab()
+  const ready = turn.then(createNamespaceLab)
+  turn = ready.catch(() => undefined)
+  const lab = await ready
   const folder = mkdtempSync(join(tmpdir(), 'landfall-networkd-'))
+  const removeFolder = () => {
+    rmSync(folder, { recursive: true, force: true })
+  }
+  // Also when the process ends without having come to `remove`.
+  process.once('exit', removeFolder)
   chmodSync(folder, 0o755)
   const file = (name: string) => join(folder, name)
   for (const name of ['host', 'other', 'user'])
@@ -159,14 +173,25 @@ export async function createNetworkdNode(): Promise<NetworkdNode> {
     })
     return result.kind === 'ended' ? result.stdout : result.kind
   }
+  const logs = () =>
+    ['start.log', 'networkd.log', 'log']
+      .filter((name) => existsSync(file(name)))
+      .map((name) => readFileSync(file(name), 'utf8'))
+      .join('\n')
+  const remove = async () => {
+    // A connection to an address that is gone never answers its end.
+    const closed = Promise.allSettled(connections.map((connection) => connection.close()))
+    await Promise.race([closed, setTimeout(1000)])
+    await lab.remove()
+    removeFolder()
+    process.off('exit', removeFolder)
+  }
   const isConfigured = async () =>
     /\sconfigured\s*$/m.test(
       await sh(lab.insideAddress, `networkctl --no-legend list ${lab.insideInterface}`),
     )
-  await eventually(isConfigured, () =>
-    ['start.log', 'networkd.log', 'log'].map((name) => readFileSync(file(name), 'utf8')).join('\n'),
-  ).catch(async (error: unknown) => {
-    await lab.remove()
+  await eventually(isConfigured, logs).catch(async (error: unknown) => {
+    await remove()
     throw error
   })
 
@@ -188,26 +213,34 @@ export async function createNetworkdNode(): Promise<NetworkdNode> {
     restart: async () => {
       const [now = ''] = (await addresses()).map((one) => one.split('/')[0] ?? '')
       await sh(now, `setsid sh ${file('restart')} >/dev/null 2>&1 </dev/null &`)
-      await new Promise((resolve) => setTimeout(resolve, 3000))
+      await setTimeout(3000)
     },
     answerAs: async (address) => {
       await lab.exec('nft', 'add table ip other')
       await lab.exec('nft', 'add chain ip other in { type nat hook prerouting priority -100; }')
       await lab.exec('nft', `add rule ip other in ip daddr ${address} tcp dport 22 redirect to :2222`)
     },
-    remove: async () => {
-      // A connection to an address that is gone never answers its end.
-      const closed = Promise.allSettled(connections.map((connection) => connection.close()))
-      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 1000))])
-      await lab.remove()
-      rmSync(folder, { recursive: true, force: true })
-    },
+    logs,
+    remove,
+    leftovers: () => [
+      ...seen('ip', ['-o', 'link', 'show', 'dev', lab.outsideInterface]),
+      ...seen('ip', ['netns', 'list']).filter((line) => line.startsWith(lab.name)),
+      // Every program of the machine is started from its folder, or with a file of it.
+      ...seen('pgrep', ['-af', folder]),
+      ...(existsSync(folder) ? [folder] : []),
+    ],
   }
 }
 
-/** Looks again and again, for eight seconds.. */
+function seen(program: string, parameters: readonly string[]): string[] {
+  return spawnSync(program, parameters, { encoding: 'utf8' })
+    .stdout.split('\n')
+    .filter((line) => line !== '')
+}
+
+/** Looks again and again, for twenty seconds. */
 export async function eventually(look: () => Promise<boolean>, said: () => string = () => ''): Promise<void> {
-  const deadline = Date.now() + 8000
+  const deadline = Date.now() + 20_000
   let failure: unknown
   while (Date.now() < deadline) {
     try {
@@ -215,7 +248,7 @@ export async function eventually(look: () => Promise<boolean>, said: () => strin
     } catch (error) {
       failure = error
     }
-    await once(spawn('sleep', ['0.1']), 'exit')
+    await setTimeout(100)
   }
   throw new Error(`It did not happen: ${said()}`, { cause: failure })
 }
