@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { partsOf, readScriptOutput } from './job-output.ts'
@@ -381,6 +384,28 @@ describe('the script', () => {
       expect(readPorts({ output: ports }, '127.0.0.1', [1])).toMatchObject({ value: [{ state: 'refused' }] })
     },
   )
+
+  it('does not run the .bashrc of the account, which bash does over SSH for every command', () => {
+    const home = mkdtempSync(join(tmpdir(), 'landfall-home-'))
+    try {
+      writeFileSync(join(home, '.bashrc'), 'echo slow greeting\nsleep 8\n')
+      const jobs: Job[] = [
+        { kind: 'ports', address: '127.0.0.1', ports: [1] },
+        { kind: 'datagram', host: '127.0.0.1', port: 1, payload: Uint8Array.of(1) },
+      ]
+      const { stdout } = spawnSync('sh', ['-s'], {
+        input: measureScript(mark, 20, jobs),
+        encoding: 'utf8',
+        env: { PATH: process.env['PATH'], HOME: home, SSH_CLIENT: '192.0.2.1 50000 22' },
+      })
+      const [ports, datagram] = [0, 1].map((id) => readScriptOutput(mark, stdout).jobs.get(id))
+      if (ports === undefined || datagram === undefined) throw new Error(stdout)
+      expect(readPorts({ output: ports }, '127.0.0.1', [1])).toMatchObject({ value: [{ state: 'refused' }] })
+      expect(readDatagram({ output: datagram }, 'UDP')).toMatchObject({ kind: 'unread', reason: 'no answer' })
+    } finally {
+      rmSync(home, { recursive: true, force: true })
+    }
+  })
 })
 
 describe('who asks whom', () => {

@@ -147,6 +147,9 @@ const pythonDatagram =
 /**
  * bash writes line by line, and a byte of the datagram may be a line feed: dd puts it together again. The limit stands at
  * the program that waits, so that nothing is left behind with a `timeout` that ends one process only.
+ *
+ * Always with --norc: over SSH bash runs the account's .bashrc also for a single command (bash(1), "remote shell daemon"),
+ * which may take longer than the connection, or print something.
  */
 const bashDatagram =
   'exec 3<>"/dev/udp/$0/$1" && printf "$2" | dd obs=2048 2>/dev/null >&3 && timeout 2 dd bs=2048 count=1 2>/dev/null <&3 | od -A n -v -t x1'
@@ -250,7 +253,7 @@ peer() {
 
 connects() {
   case $connector in
-    bash) text=$(limited 3 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>&1 </dev/null) ;;
+    bash) text=$(limited 3 bash --norc -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>&1 </dev/null) ;;
     python3) text=$(limited 4 python3 -c '${pythonConnect}' "$1" "$2" 2>&1 </dev/null) ;;
     nc)
       text=$(limited 4 nc -z -w 3 "$1" "$2" 2>&1 </dev/null)
@@ -297,7 +300,7 @@ datagram() {
     case $connector in
       bash)
         needs dd od || return
-        text=$(limited 5 bash -c '${bashDatagram}' "$1" "$2" "$3" 2>&1 </dev/null)
+        text=$(limited 5 bash --norc -c '${bashDatagram}' "$1" "$2" "$3" 2>&1 </dev/null)
         ;;
       python3) text=$(limited 5 python3 -c '${pythonDatagram}' "$1" "$2" "$3" 2>&1 </dev/null) ;;
       nc)
