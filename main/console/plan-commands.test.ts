@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { planTemplate, readPlan } from '../../shared/plan/index.ts'
 import { openVault } from '../secrets/vault.ts'
 
@@ -73,10 +74,27 @@ describe('landfall plan init', () => {
   })
 
   it('writes nothing when the options do not make a plan', async () => {
-    const outcome = await landfall(['plan', 'init', '--nodes', '10.1.2.3,10.1.2.3', '--vip', 'nonsense'])
+    const outcome = await landfall(['plan', 'init', '--nodes', '10.10.200.11', '--vip', 'nonsense'])
     expect(outcome).toMatchObject({ code: 2, stdout: '' })
     expect(outcome.stderr).toContain('site.vip is not an IPv4 address')
     await expect(readFile(join(folder, 'plan.yaml'))).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  it('takes ranges of addresses, and says what is wrong with one', async () => {
+    const outcome = await landfall(['plan', 'init', 'range.yaml', '--nodes', '10.10.200.21-23, 10.10.200.30'])
+    expect(outcome.code).toBe(0)
+    const { nodes } = parse(await readFile(join(folder, 'range.yaml'), 'utf8')) as {
+      nodes: { address: string }[]
+    }
+    expect(nodes.map(({ address }) => address)).toEqual([
+      '10.10.200.21',
+      '10.10.200.22',
+      '10.10.200.23',
+      '10.10.200.30',
+    ])
+    const twice = await landfall(['plan', 'init', 'twice.yaml', '--nodes', '10.1.2.3,10.1.2.3'])
+    expect(twice).toMatchObject({ code: 2, stdout: '' })
+    expect(twice.stderr).toContain('10.1.2.3 is there twice.')
   })
 })
 
