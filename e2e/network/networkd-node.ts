@@ -104,7 +104,7 @@ export async function createNetworkdNode(): Promise<NetworkdNode> {
       'rm -rf /run/systemd /run/landfall',
       'mkdir -p -m 755 /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp',
       'chown -R systemd-network:systemd-network /run/systemd/netif',
-      `setsid ${networkd} >>${file('networkd.log')} 2>&1 </dev/null &`,
+      `SYSTEMD_LOG_LEVEL=debug setsid ${networkd} >>${file('networkd.log')} 2>&1 </dev/null &`,
       'echo $! >/run/networkd.pid',
     ].join('\n'),
   )

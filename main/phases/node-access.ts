@@ -431,7 +431,12 @@ export class NodeAccess {
     return identity
   }
 
-  /** Finds the address at which the node answers, with the certificate that it must present there. */
+  /**
+   * Finds the address at which the node answers, with the certificate that it must present there.
+   *
+   * A stranger at one of its addresses, who is only looked at, does not hide the node that shows the pinned certificate at
+   * the other one. When nobody shows it, the stranger stops everything.
+   */
   async #reach(context: Context, node: PlanNode): Promise<{ endpoint: Endpoint; pin: CertificatePin }> {
     const { identities } = this.#options
     await this.#jumpHost?.prepare(context)
@@ -439,24 +444,31 @@ export class NodeAccess {
     const known = candidates
       .map((endpoint) => identities.get('tls', endpoint))
       .find((identity) => identity !== undefined)
-    let failure: unknown
-    for (const endpoint of candidates) {
+    // Whoever answers at the planned address while nothing is pinned is not the node, if the node is where the plan says.
+    const order = known === undefined ? candidates.toReversed() : candidates
+    let stranger: AppError | undefined
+    let failure: AppError | undefined
+    for (const endpoint of order) {
       try {
         const seen = await this.#readCertificate(context, node, endpoint)
         if (known !== undefined && known.fingerprint !== seen.fingerprint) {
-          throw this.#identityChanged(node, endpoint, known, seen)
+          stranger ??= this.#identityChanged(node, endpoint, known, seen)
+          continue
         }
         if (identities.get('tls', endpoint) === undefined) {
-          await pinIdentity(context, identities, 'tls', endpoint, seen)
+          // Where it is pinned already, what is known of it (proven over SSH) is known of it here as well.
+          await pinIdentity(context, identities, 'tls', endpoint, known ?? seen)
         }
         return { endpoint, pin: pinOf(seen) }
       } catch (error) {
         context.signal.throwIfAborted()
-        if (!(error instanceof AppError) || !error.isTransient) throw error
-        failure ??= error
+        if (!(error instanceof AppError)) throw error
+        // Without a pinned identity the next address would be trusted for no better reason than this failure.
+        if (!error.isTransient && known === undefined) throw error
+        if (failure === undefined || failure.isTransient) failure = error
       }
     }
-    throw failure
+    throw stranger ?? failure ?? new TypeError('A node without an address.')
   }
 
   async #readCertificate(context: Context, node: PlanNode, endpoint: Endpoint): Promise<Identity> {
