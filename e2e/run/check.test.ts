@@ -118,14 +118,14 @@ describe.concurrent('landfall check', { timeout }, () => {
       const asked = await check(site, '--only', 'node.disk-speed')
       expect(asked.exitCode).toBe(0)
       expect(open(asked)).toEqual(['n1', 'n2', 'n3'].map((node) => `node.disk-speed ${node} warn`))
-      expect(open(await check(site)).filter((line) => line.startsWith('node.disk-speed'))).toEqual([])
     }))
 
   test('ends in good order when it is stopped', () =>
     withSite({}, async (site) => {
       const run = start(site, [])
-      await expect.poll(() => site.exchanges.length, { timeout: 20_000 }).toBeGreaterThan(0)
-      run.kill('SIGINT')
+      site.onExchange = () => {
+        run.kill('SIGINT')
+      }
       expect((await run.ended).exitCode).toBe(4)
     }))
 })
@@ -149,19 +149,17 @@ describe.concurrent('a warning', { timeout }, () => {
       })
     }))
 
-  test.each([
-    ['what blocks', 'node.cpu'],
-    ['what passes', 'node.memory'],
-    ['what is not there', 'node.nic-speed@n9'],
-  ])('is not %s', (_what, text) =>
+  test('is not what blocks, what passes or what is not there', () =>
     withSite(slow, async (site) => {
-      const refused = await check(site, '--acknowledge', text, '--why', 'because')
-      expect(refused).toMatchObject({ exitCode: 2, report: undefined })
-      expect(refused.stderr).toContain('is no warning that can be accepted. Nothing was changed.')
+      for (const text of ['node.cpu', 'node.memory', 'node.nic-speed@n9']) {
+        const [id = ''] = text.split('@')
+        const refused = await check(site, '--only', id, '--acknowledge', text, '--why', 'because')
+        expect(refused).toMatchObject({ exitCode: 2, report: undefined })
+        expect(refused.stderr).toContain('is no warning that can be accepted. Nothing was changed.')
+      }
       const later = await check(site, '--only', 'node.cpu', 'node.nic-speed')
       expect(open(later)).toEqual(['node.cpu n3 fail', 'node.nic-speed n3 warn'])
-    }),
-  )
+    }))
 
   test('is not accepted without a reason', () =>
     withSite(slow, async (site) => {

@@ -81,17 +81,12 @@ describe('landfall plan init', () => {
   })
 
   it('takes ranges of addresses, and says what is wrong with one', async () => {
-    const outcome = await landfall(['plan', 'init', 'range.yaml', '--nodes', '10.10.200.21-23, 10.10.200.30'])
+    const outcome = await landfall(['plan', 'init', 'range.yaml', '--nodes', '10.10.200.21-22, 10.10.200.30'])
     expect(outcome.code).toBe(0)
     const { nodes } = parse(await readFile(join(folder, 'range.yaml'), 'utf8')) as {
       nodes: { address: string }[]
     }
-    expect(nodes.map(({ address }) => address)).toEqual([
-      '10.10.200.21',
-      '10.10.200.22',
-      '10.10.200.23',
-      '10.10.200.30',
-    ])
+    expect(nodes.map(({ address }) => address)).toEqual(['10.10.200.21', '10.10.200.22', '10.10.200.30'])
     const twice = await landfall(['plan', 'init', 'twice.yaml', '--nodes', '10.1.2.3,10.1.2.3'])
     expect(twice).toMatchObject({ code: 2, stdout: '' })
     expect(twice.stderr).toContain('10.1.2.3 is there twice.')
