@@ -50,6 +50,11 @@ function changedPlan(change: (plan: PlanInput) => void): PlanInput {
   return plan
 }
 
+/** Simulated ones, from now. */
+async function minutesPass(site: TestSite, minutes: number): Promise<void> {
+  await site.lab.clock.sleep(minutes * 60_000 + 1000)
+}
+
 describe.concurrent('accounts', { timeout }, () => {
   test('a wrong password is tried once, and the right one completes the run', () =>
     withSite({ initialNodePassword: 'Another-Password-1' }, async (site) => {
@@ -66,6 +71,15 @@ describe.concurrent('accounts', { timeout }, () => {
       })
       await site.writePlan(plan)
       site.env['NODE_PASSWORD'] = 'Another-Password-1'
+      const before = site.exchanges.length
+      // A third refusal could lock the account: nothing is tried before that is over.
+      await expectFailure(site.run('--resume'), {
+        code: 'LOGIN_HELD_BACK',
+        node: 'n1',
+        phase: 'connect-nodes',
+      })
+      expect(site.exchanges.slice(before).filter(({ path }) => path.endsWith('/login'))).toEqual([])
+      await minutesPass(site, 15)
       await expectResumes(site, plan)
       const resumed = (await readEvents(site)).find((event) => event.type === 'run-resumed')
       expect(resumed?.changedInputs).not.toEqual([])
@@ -95,6 +109,7 @@ describe.concurrent('accounts', { timeout }, () => {
         () => expect(site.lab.snapshot().nodes.some(({ isLocked }) => isLocked)).toBe(false),
         20_000,
       )
+      await minutesPass(site, 15)
       await expectDone(site.run('--resume'))
       expect(site.lab.report()).toMatchObject({ clusterPosts: 1, clusterAccepted: 1, lockOuts: 1 })
     }))

@@ -4,7 +4,7 @@ import type { HostKeyJudgement } from '../ssh/index.ts'
 import { checkHostKeys, checkLockout } from './access-checks.ts'
 
 const endpoint = { host: '10.10.200.11', port: 22 }
-const seen = { algorithm: 'ssh-ed25519', fingerprint: 'SHA256:now' }
+const seen = { algorithm: 'ssh-ed25519', fingerprint: 'SHA256:now', publicKey: 'AAAA' }
 const known = {
   algorithm: 'ssh-ed25519',
   fingerprint: 'SHA256:before',

@@ -13,6 +13,8 @@ const ageLimitMilliseconds = 5 * 60_000
 interface Facts {
   /** Why there is nothing to measure any more; `undefined`: there is. */
   readonly settledBy: string | undefined
+  /** What a dry run has found out; it assumes nothing about nodes that it cannot reach. */
+  readonly findings?: readonly Finding[]
 }
 
 async function lookForCluster(context: SiteContext): Promise<Facts> {
@@ -29,15 +31,20 @@ export const measureNodesPhase = sitePhase<Site, Facts>({
   expectedSeconds: 15,
   deadlineSeconds: 60 * 60,
   work: 'ssh',
-  gather: lookForCluster,
-  assumeFresh: () => ({ settledBy: undefined }),
+  gather: async (context) => {
+    const facts = await lookForCluster(context)
+    if (context.mode === 'apply' || facts.settledBy !== undefined) return facts
+    // A dry run writes nothing, not even a scratch file.
+    const { findings } = await measureSite(context, { isDiskSpeedAsked: false })
+    return { ...facts, findings }
+  },
+  assumeFresh: () => ({ settledBy: undefined, findings: [] }),
   select: (_context, { settledBy }) =>
     settledBy === undefined
       ? { kind: 'needed' }
       : { kind: 'already-done', statement: 'The cluster is there; its network is in use', seen: settledBy },
-  apply: async (context) => {
-    // A dry run writes nothing, not even a scratch file.
-    const { findings } = await measureSite(context, { isDiskSpeedAsked: context.mode === 'apply' })
+  apply: async (context, facts) => {
+    const findings = facts.findings ?? (await measureSite(context, { isDiskSpeedAsked: true })).findings
     note(context, beforeConfiguration(context.services.plan, findings))
   },
 })
@@ -88,6 +95,7 @@ export const checkAgain = sitePhase<Site, Facts>({
 
 function note(context: SiteContext, findings: readonly Finding[]): void {
   refuseBlocking(context, findings)
+  if (findings.length === 0) return
   context.services.measuredAt = context.clock.now()
   const count = (state: Finding['state']) => findings.filter((finding) => finding.state === state).length
   context.evidence(
