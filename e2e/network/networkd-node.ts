@@ -47,6 +47,8 @@ export interface NetworkdNode {
   ): Promise<ProgramRunner>
   /** Runs a shell line on it, at an address. */
   sh(address: string, line: string): Promise<string>
+  /** Whether systemd-networkd has done all that its files say. */
+  isConfigured(): Promise<boolean>
   /** IPv4 addresses of all its interfaces, with prefix, `lo` aside. */
   addresses(): Promise<string[]>
   /** As a restart does: all that was in /run and every address is gone, networkd begins anew. */
@@ -104,7 +106,7 @@ export async function createNetworkdNode(): Promise<NetworkdNode> {
       'rm -rf /run/systemd /run/landfall',
       'mkdir -p -m 755 /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp',
       'chown -R systemd-network:systemd-network /run/systemd/netif',
-      `SYSTEMD_LOG_LEVEL=debug setsid ${networkd} >>${file('networkd.log')} 2>&1 </dev/null &`,
+      `setsid ${networkd} >>${file('networkd.log')} 2>&1 </dev/null &`,
       'echo $! >/run/networkd.pid',
     ].join('\n'),
   )
@@ -209,6 +211,7 @@ export async function createNetworkdNode(): Promise<NetworkdNode> {
     places: { cloudConfigs: '/run/oem', networkUnits: '/etc/systemd/network' },
     open,
     sh,
+    isConfigured,
     addresses,
     restart: async () => {
       const [now = ''] = (await addresses()).map((one) => one.split('/')[0] ?? '')

@@ -254,5 +254,7 @@ const files = (node: NetworkdNode, address: string) =>
 
 async function expectUntouched(node: NetworkdNode): Promise<void> {
   expect(await node.addresses()).toEqual([`${node.address}/24`])
+  // By systemd-networkd itself, which has not given the interface up.
+  await eventually(() => node.isConfigured())
   expect(await files(node, node.address)).not.toMatch(/05-landfall|04-landfall|landfall-new|96_landfall/)
 }

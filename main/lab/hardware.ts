@@ -27,8 +27,8 @@ export interface Disk {
 export interface Partition {
   path: string
   size: number
-  fsType: string
-  label: string
+  fsType: string | null
+  label: string | null
   mountPoint: string | null
 }
 

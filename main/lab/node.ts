@@ -70,6 +70,8 @@ export class LabNode {
   readonly agentVersion: string
   readonly #context: LabContext
   readonly #initialHostName: string
+  /** What its clock is ahead of the true time, in milliseconds. */
+  #clockOffset: number
 
   stage: NodeStage = 'off'
   /** How often it was started. */
@@ -103,6 +105,7 @@ export class LabNode {
     this.plan = plan
     this.name = plan.name
     this.machine = machineOf(context, plan)
+    this.#clockOffset = this.machine.clock.offsetSeconds * 1000
     const { edgeHostId, mac } = machineIdentity(plan)
     this.edgeHostId = this.machine.edgeHostId ?? edgeHostId
     const initialHostName = edgeHostId.startsWith('edge-') ? edgeHostId : `edge-${edgeHostId}`
@@ -140,7 +143,12 @@ export class LabNode {
 
   /** Its own clock, which may be wrong; milliseconds since the Unix epoch. */
   clockNow(): number {
-    return this.#context.scheduler.now() + this.machine.clock.offsetSeconds * 1000
+    return this.#context.scheduler.now() + this.#clockOffset
+  }
+
+  /** Sets its clock, as `date -s` does; milliseconds since 1970. */
+  setClock(now: number): void {
+    this.#clockOffset = now - this.#context.scheduler.now()
   }
 
   /** Keys and certificate; the slow part of making a node. */

@@ -5,7 +5,12 @@ export function authorizedKeysFile(user: string): string {
 
 /** Those of the keys that the file does not have; the comment behind a key does not count. */
 export function missingKeys(file: string, keys: readonly string[]): string[] {
-  const present = new Set(file.split('\n').map(blobOf))
+  const present = new Set(
+    file
+      .split('\n')
+      .filter((line) => !line.trimStart().startsWith('#'))
+      .map(blobOf),
+  )
   return keys.filter((key) => !present.has(blobOf(key)))
 }
 

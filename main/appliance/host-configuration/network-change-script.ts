@@ -81,6 +81,16 @@ is_back() {
   while read -r address; do
     grep -qxF "$address" "$state/now.addresses" || return 1
   done <"$state/before.addresses"
+  test ! -s "$state/before.routes" || ip -4 route show default dev "$1" | grep -q .
+}
+
+wait_until_back() {
+  tries=0
+  until is_back "$1"; do
+    test $tries -lt 25 || return 1
+    sleep 0.2
+    tries=$((tries + 1))
+  done
 }
 
 case $verb in
@@ -146,7 +156,8 @@ begin)
 apply)
   test "$(cat "$state/id" 2>/dev/null)" = "$id" && ! test -d "$state/decided" || exit 0
   {
-    mkdir -p "$units" && cp "$state"/trial/* "$units/" && networkctl reload && networkctl reconfigure "$(cat "$state/nic")"
+    # Reloading configures anew what has other files than before (since systemd 244).
+    mkdir -p "$units" && cp "$state"/trial/* "$units/" && networkctl reload
   } >"$state/log" 2>&1 || exec sh "$state/script" rollback "$id"
   ;;
 rollback)
@@ -157,17 +168,18 @@ rollback)
   remove_trial
   remove_staged
   networkctl reload >>"$state/log" 2>&1
-  networkctl reconfigure "$nic" >>"$state/log" 2>&1
   test ! -f "$state/vlan" || ip link delete dev "$(cat "$state/vlan")" >>"$state/log" 2>&1
   ip link set dev "$nic" mtu "$(cat "$state/before.mtu")" >>"$state/log" 2>&1
-  tries=0
-  until is_back "$nic" || test $tries -ge 25; do
-    sleep 0.2
-    tries=$((tries + 1))
-  done
+  if ! wait_until_back "$nic"; then
+    networkctl reconfigure "$nic" >>"$state/log" 2>&1
+    wait_until_back "$nic"
+  fi
   ip link set dev "$nic" up
+  # What networkd did not do. An address that it has is left alone: one that is set by another hand while networkd sets it
+  # makes networkd 252 ask for it 65535 times, and give the interface up ("Numerical result out of range").
+  addresses "$nic" >"$state/now.addresses"
   while read -r address; do
-    ip -4 address replace "$address" dev "$nic" >>"$state/log" 2>&1
+    grep -qxF "$address" "$state/now.addresses" || ip -4 address replace "$address" dev "$nic" >>"$state/log" 2>&1
   done <"$state/before.addresses"
   addresses "$nic" | while read -r address; do
     grep -qxF "$address" "$state/before.addresses" || ip -4 address delete "$address" dev "$nic" >>"$state/log" 2>&1

@@ -1,5 +1,5 @@
 import { gibibyte, type Disk, type Partition } from '../../hardware.ts'
-import type { Command } from '../shell.ts'
+import type { Command, CommandCall } from '../shell.ts'
 import { split, usage } from './arguments.ts'
 
 type Cell = string | number | boolean | null | (string | null)[]
@@ -105,7 +105,15 @@ export const wipefs: Command = async (call) => {
   const onlyLooks = options.has('-n') || options.has('--no-act')
   const erases = options.has('-a') || options.has('--all')
   for (const path of operands) {
-    const disk = call.node.hardware.disks.find((one) => isAt(one, path))
+    const { disks } = call.node.hardware
+    const partition = disks.flatMap((one) => one.partitions).find((one) => one.path === path)
+    if (partition !== undefined && erases && !onlyLooks) {
+      if (partition.mountPoint !== null) return await busy(call, path)
+      partition.fsType = null
+      partition.label = null
+      continue
+    }
+    const disk = disks.find((one) => isAt(one, path))
     if (disk === undefined)
       return await usage(
         call,
@@ -121,17 +129,15 @@ export const wipefs: Command = async (call) => {
       else if (types.length > 0) await call.out(`${JSON.stringify({ signatures }, null, 3)}\n`)
       continue
     }
-    if (disk.partitions.some((partition) => partition.mountPoint !== null)) {
-      return await usage(
-        call,
-        `wipefs: error: ${path}: probing initialization failed: Device or resource busy`,
-        1,
-      )
-    }
+    if (disk.partitions.some((one) => one.mountPoint !== null)) return await busy(call, path)
     disk.partitions = []
     disk.signatures = []
   }
   return 0
+}
+
+function busy(call: CommandCall, path: string): Promise<number> {
+  return usage(call, `wipefs: error: ${path}: probing initialization failed: Device or resource busy`, 1)
 }
 
 export const df: Command = async (call) => {

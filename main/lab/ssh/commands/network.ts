@@ -26,8 +26,6 @@ export const resolvectl: Command = async (call) => {
 Link 2 (${name}): ${nameservers.join(' ')}
 `)
   else if (verb === 'domain') await call.out(`Global:\nLink 2 (${name}): ${searchDomains.join(' ')}\n`)
-  else if (verb === 'domain')
-    await call.out(`Global:\nLink 2 (${name}): ${call.node.nic.searchDomains.join(' ')}\n`)
   else if (verb === 'status')
     await call.out(`Link 2 (${name})
   DNS Servers: ${nameservers.join(' ')}

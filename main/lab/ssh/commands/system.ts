@@ -98,7 +98,15 @@ export const sudo: Command = async (call) => {
 }
 
 export const date: Command = async (call) => {
-  const format = call.args.find((arg) => arg.startsWith('+'))
+  const { options, operands } = split(call.args, ['-s', '--set'])
+  const wanted = options.get('-s') ?? options.get('--set')
+  if (wanted !== undefined) {
+    const milliseconds = /^@\d+(\.\d+)?$/.test(wanted) ? Number(wanted.slice(1)) * 1000 : Date.parse(wanted)
+    if (Number.isNaN(milliseconds)) return await usage(call, `date: invalid date '${wanted}'`, 1)
+    if (call.user !== 'root') return await usage(call, 'date: cannot set date: Operation not permitted', 1)
+    call.node.setClock(milliseconds)
+  }
+  const format = operands.find((arg) => arg.startsWith('+'))
   const now = call.node.clockNow()
   const seconds = String(Math.floor(now / 1000))
   const iso = new Date(now).toISOString()
