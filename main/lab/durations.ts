@@ -48,9 +48,9 @@ export const protocolDurations = {
 
 /** Of nodes that are there already: long enough to be waited for, and no longer. */
 export const installedDurations = {
-  install: 10 * second,
-  boot: 10 * second,
-  localUiFirstStart: 10 * second,
+  install: second,
+  boot: second,
+  localUiFirstStart: second,
 } as const
 
 export type WaitingDuration = keyof typeof waitingDurations

@@ -5,6 +5,7 @@ import {
   type CheckResult,
   type CheckState,
 } from '../../../shared/checks/index.ts'
+import { cleanText, countOf } from './text.ts'
 import type { Measurements } from '../../checks/measure/index.ts'
 
 const words: Record<CheckState, string> = {
@@ -21,7 +22,7 @@ const words: Record<CheckState, string> = {
 /** One line for one result, as it comes. */
 export function formatResult(result: CheckResult): string {
   const word = isBlocking(result) ? 'BLOCK' : words[result.state]
-  return `${word.padEnd(8)}  ${result.target.padEnd(15)} ${result.id.padEnd(22)} ${result.title}: ${result.measured}`
+  return `${word.padEnd(8)}  ${result.target.padEnd(15)} ${result.id.padEnd(22)} ${cleanText(`${result.title}: ${result.measured}`)}`
 }
 
 /** What somebody has to do, once more and together, and how many of each there are. */
@@ -32,7 +33,7 @@ export function formatReport({ checks, summary, warnings }: CheckReport): string
   const unknown = summary['could-not-run']
   return [
     '',
-    ...warnings.map((warning) => `warning: ${warning}`),
+    ...warnings.map((warning) => `warning: ${cleanText(warning)}`),
     ...section('What stops the installation', blocking),
     ...section('What somebody must accept, or put right', open),
     ...(accepted.length === 0
@@ -45,7 +46,7 @@ export function formatReport({ checks, summary, warnings }: CheckReport): string
           ),
           '',
         ]),
-    `${summary.total} checks: ${summary.pass} passed, ${summary.warn} warn, ${summary.acknowledged} accepted, ${unknown} could not run, ${summary.skipped} skipped; ${summary.blocking} block.`,
+    `${countOf(summary.total, 'check')}: ${summary.pass} passed, ${summary.warn} warn, ${summary.acknowledged} accepted, ${unknown} could not run, ${summary.skipped} skipped; ${summary.blocking} block.`,
     ...(open.length > 0
       ? ['Accept a warning with: landfall check PLAN --acknowledge ID[@TARGET] --why "REASON"']
       : []),
@@ -63,9 +64,9 @@ function describe(result: CheckResult): string[] {
   const indent = ' '.repeat(12)
   return [
     `  ${formatResult(result)}`,
-    `${indent}must be: ${threshold}`,
-    `${indent}seen by: ${evidence}`,
-    `${indent}do: ${remedy}${fixStep === null ? '' : ` (step ${fixStep})`}`,
+    `${indent}must be: ${cleanText(threshold)}`,
+    `${indent}seen by: ${cleanText(evidence)}`,
+    `${indent}do: ${cleanText(remedy)}${fixStep === null ? '' : ` (step ${fixStep})`}`,
   ]
 }
 

@@ -64,11 +64,11 @@ function describe(event: RunEvent): string | undefined {
     case 'evidence':
       return `verified: ${event.statement}${event.seen === '' ? '' : ` (seen: ${event.seen})`}`
     case 'change-started':
-      return `changing [${event.key}]: ${event.what}`
+      return `changing [${event.key}]: ${firstLine(event.what)}`
     case 'change-finished':
       return describeChangeEnd(event.key, event.outcome)
     case 'change-planned':
-      return `would change [${event.key}]: ${event.what}`
+      return `would change [${event.key}]: ${firstLine(event.what)}`
     case 'assumption':
       return `assumed: ${event.text}`
     case 'identity-pinned':
@@ -123,4 +123,9 @@ export function listNames(names: readonly string[]): string {
 function column(text: string, width: number): string {
   const clean = cleanText(text)
   return clean.length > width ? clean : fitText(clean, width, '')
+}
+
+/** The difference that a change makes follows in further lines; the summary and the journal have it. */
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? ''
 }

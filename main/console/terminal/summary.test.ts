@@ -125,7 +125,13 @@ describe('the summary', () => {
   test('of a dry run groups the changes by phase and node and ends with "Nothing was changed."', () => {
     const text = summaryOf([
       opening('dry-run'),
-      { type: 'change-planned', phase: 'upload', node: 'n1', key: 'iso', what: 'Copy palette.iso' },
+      {
+        type: 'change-planned',
+        phase: 'upload',
+        node: 'n1',
+        key: 'iso',
+        what: 'Copy palette.iso\n-nothing\n+palette.iso',
+      },
       { type: 'change-planned', phase: 'upload', node: 'n2', key: 'iso', what: 'Copy palette.iso' },
       { type: 'change-planned', phase: 'link-hosts', key: 'token', what: 'Create a link token' },
       { type: 'assumption', phase: 'upload', node: 'n2', text: 'Not reachable, taken as fresh' },
@@ -136,6 +142,8 @@ describe('the summary', () => {
         'A run would change:',
         '  Copy the ISO',
         '    n1: Copy palette.iso',
+        '      -nothing',
+        '      +palette.iso',
         '    n2: Copy palette.iso',
         '  Link the hosts',
         '    site: Create a link token',

@@ -154,7 +154,11 @@ function plannedBlock(view: RunView): string[] {
       const changes = view.plannedChanges.filter(
         (change) => change.phase === phase.id && change.node === node,
       )
-      for (const change of changes) lines.push(`    ${cleanText(node ?? 'site')}: ${cleanText(change.what)}`)
+      for (const change of changes) {
+        // What follows the first line is the difference that it makes.
+        const [first = '', ...difference] = cleanLines(change.what)
+        lines.push(`    ${cleanText(node ?? 'site')}: ${first}`, ...difference.map((line) => `      ${line}`))
+      }
     }
   }
   return lines
