@@ -4,7 +4,7 @@ import type { LocalApiClient } from '../index.ts'
 import type { Clock } from '../../engine/clock.ts'
 import type { ProgramResult, ProgramRunner } from '../../network/programs/program-runner.ts'
 
-export type RemedyId = 'step-clock' | 'wipe-data-disk'
+export type RemedyId = 'set-mtu' | 'step-clock' | 'wipe-data-disk'
 
 export interface RemedyContext {
   readonly plan: Plan
@@ -15,6 +15,13 @@ export interface RemedyContext {
   readonly signal: AbortSignal
   /** Median of the nodes' clocks against the workstation's, in milliseconds; needed to step a clock without a time server. */
   readonly median?: number
+  /**
+   * Opens the node anew, at the address that it has now, and makes sure that it is the same machine. Without it an MTU is
+   * not set.
+   */
+  readonly reopen?: (signal: AbortSignal) => Promise<ProgramRunner>
+  /** Bytes, to be set on the interface that carries the node's address; default is that of the plan. */
+  readonly mtu?: number
 }
 
 /** What a remedy would do, read from the node without changing anything. */

@@ -2,6 +2,7 @@ import { problemOf, type Remedy, type RemedyContext, type RemedyPlan } from './r
 
 /** Less than this is no reason to step; what a round trip over SSH cannot tell. Milliseconds. */
 const tolerance = 500
+const tries = 3
 
 /** Sets the clock of a node to that of the others (the median), where a time server does not do it. */
 export const stepClock: Remedy = {
@@ -12,13 +13,18 @@ export const stepClock: Remedy = {
   async apply(context, plan) {
     const { clock, runner, signal, median = 0 } = context
     if (plan.kind !== 'offered') return { kind: 'refused', reason: plan.reason }
-    // Half a second is on the way to the node and in starting the program, at most; it is read back.
-    const target = ((clock.now() + median) / 1000).toFixed(3)
-    const problem = problemOf(
-      await runner.run('date', ['-u', '-s', `@${target}`], { signal, deadlineSeconds: 20, asRoot: true }),
-    )
-    if (problem !== undefined) return { kind: 'failed', reason: `date -s: ${problem}` }
-    const after = await look(context)
+    let late = 0
+    let after: RemedyPlan = plan
+    // What the command needs until it takes effect is not known before: seen afterwards, and added at the next try.
+    for (let attempt = 0; attempt < tries && after.kind === 'offered'; attempt += 1) {
+      const target = ((clock.now() + median + late) / 1000).toFixed(3)
+      const problem = problemOf(
+        await runner.run('date', ['-u', '-s', `@${target}`], { signal, deadlineSeconds: 20, asRoot: true }),
+      )
+      if (problem !== undefined) return { kind: 'failed', reason: `date -s: ${problem}` }
+      after = await look(context)
+      if (after.kind === 'offered') late -= Number(after.seen)
+    }
     return after.kind === 'not-needed'
       ? { kind: 'done', seen: after.reason }
       : { kind: 'failed', reason: 'lines' in after ? `Read back: ${after.lines.join('; ')}` : after.reason }
@@ -53,7 +59,7 @@ async function look({ node, runner, clock, signal, median }: RemedyContext): Pro
       `-${new Date(seconds * 1000).toISOString()} (${inSeconds(offset)} off the other nodes)`,
       `+${new Date((before + after) / 2 + median).toISOString()}`,
     ],
-    seen: '',
+    seen: String(offset),
   }
 }
 

@@ -7,6 +7,7 @@ interface Device {
   readonly size?: number | string | null | undefined
   readonly model?: string | null | undefined
   readonly serial?: string | null | undefined
+  readonly wwn?: string | null | undefined
   readonly fstype?: string | null | undefined
   readonly label?: string | null | undefined
   readonly mountpoint?: string | null | undefined
@@ -20,6 +21,7 @@ const deviceSchema: z.ZodType<Device> = z.lazy(() =>
     size: z.union([z.number(), z.string()]).nullish(),
     model: z.string().nullish(),
     serial: z.string().nullish(),
+    wwn: z.string().nullish(),
     fstype: z.string().nullish(),
     label: z.string().nullish(),
     mountpoint: z.string().nullish(),
@@ -67,7 +69,7 @@ async function look({ plan, node, runner, signal }: RemedyContext): Promise<Reme
   const path = plan.cluster.storagePoolDrive
   const result = await runner.run(
     'lsblk',
-    ['-J', '-b', '-o', 'PATH,TYPE,SIZE,MODEL,SERIAL,FSTYPE,LABEL,MOUNTPOINT', path],
+    ['-J', '-b', '-o', 'PATH,TYPE,SIZE,MODEL,SERIAL,WWN,FSTYPE,LABEL,MOUNTPOINT', path],
     { signal, deadlineSeconds: 20 },
   )
   const problem = problemOf(result)
@@ -85,6 +87,21 @@ async function look({ plan, node, runner, signal }: RemedyContext): Promise<Reme
       kind: 'not-offered',
       reason: `${mounted.path} is in use: mounted at ${mounted.mountpoint ?? ''}.`,
     }
+  const active = all.find((one) => one !== disk && one.type !== 'part')
+  if (active !== undefined)
+    return {
+      kind: 'not-offered',
+      reason: `${active.path} (${active.type ?? 'unknown'}) on ${path} is active. Stop it on ${node.name} first (vgchange -an, mdadm --stop, multipath -f).`,
+    }
+  const running = await runningFrom(runner, signal)
+  if (running instanceof Error)
+    return {
+      kind: 'not-offered',
+      reason: `It cannot be told from which disk ${node.name} runs: ${running.message}`,
+    }
+  const inUse = running.find(({ disk: one }) => all.some((part) => part.path === one))
+  if (inUse !== undefined)
+    return { kind: 'not-offered', reason: `${node.name} runs from ${path}: ${inUse.mountPoint} lies on it.` }
   // Labels of an installed system (palette.md §6.3): the node may run from this disk.
   const system = all.find((one) => (one.label ?? '').startsWith('COS_'))
   if (system !== undefined)
@@ -92,12 +109,17 @@ async function look({ plan, node, runner, signal }: RemedyContext): Promise<Reme
       kind: 'not-offered',
       reason: `${system.path} carries ${system.label ?? ''}: an operating system is installed on this disk.`,
     }
-  if (disk.serial == null || disk.serial === '')
+  if (!isTold(disk.serial) && !isTold(disk.wwn))
     return {
       kind: 'not-offered',
-      reason: `${path} has no serial number, so it cannot be told from other disks.`,
+      reason: `${path} has neither a serial number nor a WWN, so it cannot be told from other disks.`,
     }
-  const name = `${disk.model ?? 'disk'}, serial ${disk.serial}, ${String(disk.size)} bytes`
+  const name = [
+    disk.model ?? 'disk',
+    ...(isTold(disk.serial) ? [`serial ${disk.serial}`] : []),
+    ...(isTold(disk.wwn) ? [`WWN ${disk.wwn}`] : []),
+    `${String(disk.size)} bytes`,
+  ].join(', ')
   const found = all.filter((one) => one !== disk || (one.fstype ?? '') !== '')
   if (found.length === 0) return { kind: 'not-needed', reason: `Nothing is on ${path} (${name}).` }
   return {
@@ -111,6 +133,44 @@ async function look({ plan, node, runner, signal }: RemedyContext): Promise<Reme
     ],
     seen: JSON.stringify(disk),
   }
+}
+
+/** Where the system of an appliance is mounted from (palette.md §6.3), installed or from the ISO. */
+const systemPlaces = ['/', '/oem', '/usr/local', '/run/initramfs/cos-state', '/run/initramfs/live']
+
+const mountsSchema = z.object({ filesystems: z.array(z.object({ target: z.string(), source: z.string() })) })
+
+/**
+ * The devices that the node runs from, with all disks below them; an Error where the node does not tell. Mounts of overlays
+ * and of a RAM disk have no device.
+ */
+async function runningFrom(
+  runner: RemedyContext['runner'],
+  signal: AbortSignal,
+): Promise<{ mountPoint: string; disk: string }[] | Error> {
+  const options = { signal, deadlineSeconds: 20 }
+  const mounts = await runner.run('findmnt', ['-J', '-l', '-o', 'TARGET,SOURCE'], options)
+  const problem = problemOf(mounts)
+  if (mounts.kind !== 'ended' || problem !== undefined) return new Error(`findmnt: ${problem ?? ''}`)
+  const parsed = mountsSchema.safeParse(jsonOf(mounts.stdout))
+  if (!parsed.success) return new Error('the answer of findmnt is not understood')
+  const found: { mountPoint: string; disk: string }[] = []
+  for (const { target, source } of parsed.data.filesystems) {
+    // A bind mount names the folder as well: /dev/sda5[/state].
+    const device = /^\/dev\/[^[]+/.exec(source)?.[0]
+    if (!systemPlaces.includes(target) || device === undefined) continue
+    // From the device down to the disks: a partition, or a volume over several.
+    const below = await runner.run('lsblk', ['-n', '-l', '-s', '-o', 'PATH', device], options)
+    const trouble = problemOf(below)
+    if (below.kind !== 'ended' || trouble !== undefined) return new Error(`lsblk ${device}: ${trouble ?? ''}`)
+    for (const line of below.stdout.split('\n'))
+      if (line.trim() !== '') found.push({ mountPoint: target, disk: line.trim() })
+  }
+  return found
+}
+
+function isTold(text: string | null | undefined): text is string {
+  return text != null && text !== ''
 }
 
 function withChildren(device: Device): Device[] {

@@ -53,6 +53,7 @@ export const lsblk: Command = async (call) => {
     .split(',')
   const unknown = requested.find((column) => !(column in blockColumns))
   if (unknown !== undefined) return await usage(call, `lsblk: unknown column: ${unknown.toLowerCase()}`, 1)
+  if (options.has('-s') || options.has('--inverse')) return await inverse(call, operands)
   const wanted = call.node.hardware.disks.filter(
     (disk) => operands.length === 0 || operands.some((path) => isAt(disk, path)),
   )
@@ -88,6 +89,31 @@ export const lsblk: Command = async (call) => {
     }
   }
   return missing === undefined ? 0 : 32
+}
+
+/** `lsblk -nlso PATH`: each device, then the disk that it lies on. */
+async function inverse(call: CommandCall, operands: readonly string[]): Promise<number> {
+  for (const path of operands) {
+    const disk = call.node.hardware.disks.find(
+      (one) => isAt(one, path) || one.partitions.some((part) => part.path === path),
+    )
+    if (disk === undefined) return await usage(call, `lsblk: ${path}: not a block device`, 32)
+    await call.out([...new Set([path, disk.path])].map((one) => `${one}\n`).join(''))
+  }
+  return 0
+}
+
+export const findmnt: Command = async (call) => {
+  const partitions = call.node.hardware.disks.flatMap((disk) => disk.partitions)
+  const filesystems = [
+    // The root is an overlay over an image.
+    { target: '/', source: 'overlay' },
+    ...partitions.flatMap(({ path, mountPoint }) =>
+      mountPoint === null ? [] : [{ target: mountPoint, source: path }],
+    ),
+  ]
+  await call.out(`${JSON.stringify({ filesystems }, null, 3)}\n`)
+  return 0
 }
 
 function isAt(disk: Disk, path: string): boolean {

@@ -1,7 +1,7 @@
 import type { Command } from '../shell.ts'
 import { print, success } from './arguments.ts'
 import { arping } from './arping.ts'
-import { df, lsblk, wipefs } from './disks.ts'
+import { df, findmnt, lsblk, wipefs } from './disks.ts'
 import { chmod, cp, install, ls, mkdir, mv, rm, stat, test } from './files.ts'
 import { ip } from './ip.ts'
 import { networkctl, resolvectl } from './network.ts'
@@ -36,6 +36,7 @@ export const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['free', free],
   ['nproc', print((call) => `${call.node.hardware.cpus}\n`)],
   ['lsblk', lsblk],
+  ['findmnt', findmnt],
   ['wipefs', wipefs],
   ['df', df],
   ['ip', ip],
