@@ -37,4 +37,39 @@ describe.concurrent('nodes of an old agent that get another address over SSH', {
         '10.10.200.33',
       ])
     }))
+
+  test('do not take an address that another machine has', () =>
+    withSite(
+      {
+        plan: moving,
+        scenario: { ...oldAgent, extraHosts: [{ address: '10.10.200.32', mac: '52:54:00:00:00:70' }] },
+      },
+      async (site) => {
+        const { exitCode, events } = await site.run().finished()
+        // The checks before the configuration find it; configure-hosts would refuse it as well (ADDRESS_TAKEN).
+        expect(exitCode).toBe(3)
+        const errors = events.flatMap((event) => (event.type === 'error' ? [event.error] : []))
+        expect(errors).toEqual([expect.objectContaining({ code: 'CHECK_BLOCKS', node: 'n2' })])
+        expect(errors[0]?.detail).toContain('52:54:00:00:00:70')
+        expect(site.lab.snapshot().nodes.find(({ name }) => name === 'n2')?.nic).toMatchObject({
+          address: '10.10.200.12',
+          mtu: 1500,
+        })
+      },
+    ))
+})
+
+describe.concurrent('nodes whose agent sets the network and that have SSH', { timeout }, () => {
+  test('try another address first, and come back where it is dead: the agent was not told', () =>
+    withSite({ plan: moving, scenario: { network: { newAddressDead: 'n2' } } }, async (site) => {
+      const { exitCode, events } = await site.run().finished()
+      expect(exitCode).toBe(1)
+      const errors = events.flatMap((event) => (event.type === 'error' ? [event.error] : []))
+      expect(errors).toEqual([expect.objectContaining({ code: 'NETWORK_CHANGE_ROLLED_BACK', node: 'n2' })])
+      expect(site.lab.snapshot().nodes.map(({ nic }) => [nic.mode, nic.address, nic.mtu])).toEqual([
+        ['static', '10.10.200.31', 1400],
+        ['dhcp', '10.10.200.12', 1500],
+        ['static', '10.10.200.33', 1400],
+      ])
+    }))
 })

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { SystemInterface } from '../appliance/host-configuration/index.ts'
+import { AppError } from '../../shared/errors/index.ts'
+import { ended } from '../network/arping/testing/fake-runner.ts'
+import type { ProgramResult } from '../network/programs/program-runner.ts'
 import { rejectionOf } from '../../e2e/network/https-server.ts'
 import { createManualClock } from '../engine/testing/manual-clock.ts'
 import { applyNetwork, type NetworkFacts } from './configure-hosts-network.ts'
@@ -28,7 +31,11 @@ const healthy: SystemInterface = {
 }
 
 /** Tries to give the node another address, by SSH; tells the error and every program that was run or change begun. */
-async function tryToMove(nic: Partial<SystemInterface>, vlan: number | null = null) {
+async function tryToMove(
+  nic: Partial<SystemInterface>,
+  vlan: number | null = null,
+  answer: (program: string, args: readonly string[]) => ProgramResult = () => ({ kind: 'missing' }),
+) {
   const acts: string[] = []
   const plan = vipPlan()
   const [first] = plan.nodes
@@ -53,9 +60,9 @@ async function tryToMove(nic: Partial<SystemInterface>, vlan: number | null = nu
         runner: {
           place: 'n1',
           platform: 'linux',
-          run: (program: string) => {
-            acts.push(program)
-            return Promise.reject(new Error('nothing may be run'))
+          run: (program: string, args: readonly string[]) => {
+            acts.push([program, ...args].join(' '))
+            return Promise.resolve(answer(program, args))
           },
         },
       } as unknown as NodeShell,
@@ -72,7 +79,7 @@ async function tryToMove(nic: Partial<SystemInterface>, vlan: number | null = nu
     warn: () => undefined,
     change: (key: string) => {
       acts.push(key)
-      return Promise.reject(new Error('nothing may be changed'))
+      return Promise.reject(new AppError({ code: 'BEGUN', title: 'It was begun.' }))
     },
   } as unknown as SiteNodeContext
   return { error: await rejectionOf(applyNetwork(context, facts)), acts }
@@ -101,7 +108,32 @@ describe('an address over SSH', () => {
     },
   )
 
-  it('is tried on a plain interface of networkd', async () => {
-    expect((await tryToMove({})).acts).not.toEqual([])
+  const arping = (heard: string) => (program: string, args: readonly string[]) =>
+    program === 'cat'
+      ? ended('1\n2\n0x1003\n')
+      : program !== '/usr/bin/arping'
+        ? ({ kind: 'missing' } as const)
+        : ended(args.includes('-V') ? 'arping from iputils 20221126\n' : heard, args.includes('-V') ? 0 : 1)
+
+  it('is refused, with nothing changed, when another machine has it by now', async () => {
+    const { error, acts } = await tryToMove(
+      {},
+      null,
+      arping(
+        'ARPING 10.0.0.7 from 0.0.0.0 ens192\nUnicast reply from 10.0.0.7 [52:54:00:00:00:70]  0.862ms\nSent 1 probes (1 broadcast(s))\nReceived 1 response(s)\n',
+      ),
+    )
+    expect(error).toMatchObject({
+      code: 'ADDRESS_TAKEN',
+      node: 'n1',
+      detail: expect.stringContaining('52:54:00:00:00:70') as string,
+    })
+    expect(acts.every((act) => /^(\/usr\/bin\/arping|cat) /.test(act))).toBe(true)
+  })
+
+  it('is tried where nobody has it, on a plain interface of networkd', async () => {
+    const { error, acts } = await tryToMove({})
+    expect(error).toMatchObject({ code: 'BEGUN' })
+    expect(acts.at(-1)).toBe('network')
   })
 })
