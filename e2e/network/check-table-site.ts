@@ -80,6 +80,8 @@ export interface TableSite {
   /** Somebody whom nobody invited; on the network with its address that ends with 6. */
   readonly stranger: () => NamespaceLab
   readonly runner: (name: Name) => ProgramRunner
+  /** The key that the sshd of the node proved to have. */
+  readonly hostKey: (name: Name) => SshConnection['hostKey']
   readonly measured: (chosen: readonly Name[]) => MeasuredNode[]
   /** Shell in the mount namespace of a node's sshd, as root. */
   readonly change: (name: Name, script: string) => Promise<void>
@@ -223,6 +225,7 @@ export function createTableSite(): TableSite {
     services: () => lab('services'),
     stranger: () => lab('stranger'),
     runner: (name) => get(connections, name).runner,
+    hostKey: (name) => get(connections, name).connection.hostKey,
     measured: (chosen) =>
       chosen.map((name) => ({
         ...{ name, address: addressOf(name), runner: get(connections, name).runner },

@@ -8,7 +8,7 @@ import { parseAddress } from '../../shared/plan/ipv4.ts'
 import { planSchema, type Plan, type PlanNode } from '../../shared/plan/index.ts'
 import { collectNodeFacts, mergeFacts, valueOf } from '../../main/appliance/facts/index.ts'
 import { edgeHostSchema } from '../../main/appliance/local-api-schemas.ts'
-import { checkNodes, checkReach, checkVip } from '../../main/checks/index.ts'
+import { checkHostKeys, checkNodes, checkReach, checkVip } from '../../main/checks/index.ts'
 import { checkMeasurements, measureNodes, type MeasureOptions } from '../../main/checks/measure/index.ts'
 import { lookAtOperatorPorts } from '../../main/checking/operator-ports.ts'
 import { systemClock } from '../../main/engine/clock.ts'
@@ -18,6 +18,7 @@ import { createNodeVantage } from '../../main/network/discovery/node-vantage.ts'
 import { systemDialler } from '../../main/network/dialler.ts'
 import type { NodeFacts } from '../../main/phases/node-facts.ts'
 import type { Site } from '../../main/phases/site.ts'
+import { judgeHostKey } from '../../main/ssh/index.ts'
 import { filtered, program } from './check-table-node.ts'
 import {
   addressOf,
@@ -151,6 +152,7 @@ const aloneTable: readonly Row[] = [
   ['net.ip-collision', 'p f p p ?', 'another machine has the address of n2'],
   ['node.disk-speed', 'p f - - -', `${inPath('fio')}; only n1 and n2 were asked`],
   ['net.ports-operator', 'p p p p f', "nothing listens on the Local UI's port of n5"],
+  ['ssh.host-key', 'p p f p p', "the key that is known of n3 is another sshd's"],
   ['node.connected', 'p p p p f', 'the same; what the Local UI would say is made by the test'],
 ]
 
@@ -302,10 +304,10 @@ describe.skipIf(reason !== undefined)(
       return note(checkMeasurements(plan, await measureNodes({ ...base, ...options })))
     }
     const nftDrop = async (name: Name, hook: 'input' | 'output', ...rules: string[]) => {
-      const { exec } = site.lab(name)
-      await exec('nft', 'add table ip faults')
-      await exec('nft', `add chain ip faults ${hook} { type filter hook ${hook} priority 0; }`)
-      for (const rule of rules) await exec('nft', `add rule ip faults ${hook} ${rule} drop`)
+      const nft = (line: string) => site.lab(name).exec('nft', line)
+      await nft('add table ip faults')
+      await nft(`add chain ip faults ${hook} { type filter hook ${hook} priority 0; }`)
+      for (const rule of rules) await nft(`add rule ip faults ${hook} ${rule} drop`)
     }
 
     async function look(from: Name, range: AddressRange): Promise<FreeAddressReport> {
@@ -405,7 +407,7 @@ describe.skipIf(reason !== undefined)(
       expect(factSeconds + Math.min(secondsBefore, secondsWith)).toBeLessThan(20)
     })
 
-    it('finds two machines with one address, slow disks and closed ports', async () => {
+    it('finds two machines with one address, slow disks, closed ports and a changed key', async () => {
       const plan = planOf(names, (node) => {
         node['address'] = site.lab(nameOf(node['name'])).insideAddress
       })
@@ -438,7 +440,17 @@ describe.skipIf(reason !== undefined)(
           return checkReach(node, isOpen ? `edge-${node.name}` : undefined, [])
         }),
       )
-      const all = [...owners, ...disks, ...ports, ...reached]
+      // n3 was known by another key.
+      const keys = note(
+        checkHostKeys(
+          names.map((node) => {
+            const known = { ...site.hostKey(node === 'n3' ? 'n1' : node), firstSeen: '2027-01-04T08:00:00Z' }
+            const endpoint = { host: addressOf(node), port: 22 }
+            return { node, judgement: judgeHostKey({ get: () => known }, endpoint, site.hostKey(node)) }
+          }),
+        ),
+      )
+      const all = [...owners, ...disks, ...ports, ...reached, ...keys]
       expect(
         found(aloneTable, (id) =>
           names.map((name) =>
@@ -449,11 +461,14 @@ describe.skipIf(reason !== undefined)(
     })
 
     it('judges virtual IP addresses from nodes over SSH, also behind proxy ARP', async () => {
-      const { exec } = site.stranger()
+      const stranger = site.stranger()
       const settings = ['all.forwarding=1', 'seg0.proxy_arp_pvlan=1'].map((one) => `net.ipv4.conf.${one}`)
-      await exec('sysctl', '-qw', ...settings, 'net.ipv4.neigh.seg0.proxy_delay=0')
-      await exec('nft', 'add table ip faults')
-      await exec('nft', 'add chain ip faults forward { type filter hook forward priority 0; policy drop; }')
+      await stranger.exec('sysctl', '-qw', ...settings, 'net.ipv4.neigh.seg0.proxy_delay=0')
+      await stranger.exec('nft', 'add table ip faults')
+      await stranger.exec(
+        'nft',
+        'add chain ip faults forward { type filter hook forward priority 0; policy drop; }',
+      )
       const columns = [...vipBefore, await judgeVip('n1', 51)]
       expect(found(vipTable, (id) => columns.map((findings) => stateOf(findings, id)))).toEqual(vipTable)
     })
