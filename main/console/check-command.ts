@@ -49,7 +49,8 @@ export async function checkPlan(request: CheckRequest): Promise<number> {
 async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<number> {
   const asked = askedIds(request)
   const accepting = acceptanceOf(request)
-  const { loaded, site, clock, folder, walk, close } = await openSiteSession(request, signal)
+  const opened = await openSiteSession(request, signal)
+  const { loaded, site, clock, folder } = opened
   const warnings = otherRemarks(loaded.warnings).map((remark) => formatProblem(request.planFile, remark))
   let measured: SiteMeasurement | undefined
   const tells = !request.json
@@ -63,7 +64,7 @@ async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<nu
       signal,
       clock,
       walk: (phases) =>
-        walk(phases, {
+        opened.walk(phases, {
           onEvent: (event) => {
             if (event.type === 'warning') warnings.push(event.text)
           },
@@ -108,7 +109,7 @@ async function runChecks(request: CheckRequest, signal: AbortSignal): Promise<nu
     }
     return checks.some(isBlocking) ? exitCodes.checkBlocks : exitCodes.done
   } finally {
-    await close()
+    await opened.close()
   }
 }
 

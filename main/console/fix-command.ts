@@ -28,6 +28,8 @@ export interface FixRequest extends SiteRequest {
   readonly check: string
   readonly node: string
   readonly dryRun: boolean
+  /** Bytes; default is that of the plan. */
+  readonly mtu?: number
   /** Do not ask before something is changed that can be changed back. */
   readonly yes: boolean
   /** Name of the node, typed once more: what is on it may be destroyed. */
@@ -56,7 +58,14 @@ async function fix(request: FixRequest, signal: AbortSignal): Promise<number> {
   const session = await openSiteSession({ timeScale: 2, ...request }, signal)
   try {
     const node = nodeOf(session, request.node)
-    const look = new Fixing(session, { check, remedy, node, signal, isStarting: request.lab })
+    const look = new Fixing(session, {
+      check,
+      remedy,
+      node,
+      signal,
+      isStarting: request.lab,
+      mtu: request.mtu,
+    })
     const plan = await look.plan()
     if (plan.kind !== 'offered') {
       process.stdout.write(`${node.name}: nothing is changed. ${plan.reason}\n`)
@@ -85,6 +94,7 @@ interface FixingOptions {
   readonly node: PlanNode
   readonly signal: AbortSignal
   readonly isStarting: boolean
+  readonly mtu: number | undefined
 }
 
 class Fixing {
@@ -157,7 +167,7 @@ class Fixing {
   }
 
   async #contextOf(context: SiteContext): Promise<RemedyContext> {
-    const { node, check, signal } = this.#options
+    const { node, check, signal, mtu } = this.#options
     const { services, clock } = context
     const { runner } = await NodeShell.open({ ...context, node }, check)
     const localApi = await services.nodes.localApi(context, node)
@@ -170,6 +180,12 @@ class Fixing {
       clock,
       signal,
       ...(median === undefined ? {} : { median }),
+      ...(mtu === undefined ? {} : { mtu }),
+      // Over a new connection: the old one says nothing about a network that has just been changed.
+      reopen: async () => {
+        await services.nodes.forget(node)
+        return (await NodeShell.open({ ...context, node }, check)).runner
+      },
     }
   }
 
@@ -195,6 +211,8 @@ async function medianOf(context: SiteContext): Promise<number | undefined> {
   const offsets = measurements.nodes
     .flatMap(({ clock }) => (clock.kind === 'read' ? [clock.value.offset * 1000] : []))
     .toSorted((one, other) => one - other)
+  // A node compared with itself agrees.
+  if (offsets.length < 2) return undefined
   // Of an even number the lower one in the middle: a clock that a node really has.
   return offsets[Math.floor((offsets.length - 1) / 2)]
 }

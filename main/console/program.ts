@@ -93,6 +93,7 @@ export function createProgram(): { run(argv: readonly string[]): Promise<number>
     .option('--dry-run', 'show what would be changed, and change nothing', false)
     .option('--yes', 'do not ask (what destroys data needs --confirm all the same)', false)
     .option('--confirm <node>', 'name of the node once more: its data may be destroyed')
+    .option('--mtu <bytes>', 'MTU that the node shall get (net.mtu-equal, net.mtu-path)', mtuBytes)
     .addOption(new Option('--lab', 'on a practice lab that fits the plan').default(false).conflicts('labAt'))
     .option('--lab-at <file>', 'on a practice lab that runs already')
     .option('--time-scale <n>', 'how many times faster than real the practice lab lives', positiveNumber)
@@ -236,6 +237,7 @@ interface CheckFlags {
 }
 
 interface FixFlags {
+  mtu?: number
   dryRun: boolean
   yes: boolean
   confirm?: string
@@ -267,6 +269,14 @@ function positiveNumber(text: string): number {
   const value = Number(text)
   if (!Number.isFinite(value) || value <= 0 || value > 100_000) {
     throw new InvalidArgumentError('It must be a number above 0 and at most 100000.')
+  }
+  return value
+}
+
+function mtuBytes(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 576 || value > 9216) {
+    throw new InvalidArgumentError('It must be a whole number from 576 to 9216.')
   }
   return value
 }

@@ -33,7 +33,6 @@ export const acknowledgementSchema = z.strictObject({
   at: z.iso.datetime(),
   why: z.string().min(1),
 })
-export type Acknowledgement = z.infer<typeof acknowledgementSchema>
 
 /** `warn`: did not pass, and somebody may accept it; `fail`: did not pass, and blocks. */
 export const checkStateSchema = z.enum([

@@ -7,7 +7,6 @@ export {
   isStale,
   needsAcknowledgement,
   resultOf,
-  type Acknowledgement,
   type CheckResult,
   type CheckState,
   type Finding,

@@ -16,7 +16,7 @@ export {
   VARIANT_FACTS,
   withVariantDefaults,
 } from './variants.ts'
-export { expandNodeRange, type NodeRange } from './node-range.ts'
+export { expandNodeRange } from './node-range.ts'
 export { planDigest } from './digest.ts'
 export { planTemplate } from './plan-template.ts'
 export { showPlan } from './show-plan.ts'

@@ -1,5 +1,5 @@
 export { checkMeasurements } from './check-measurements.ts'
 export { drawMatrix } from './draw-matrix.ts'
-export { matrixOf, type NodeMatrix } from './matrix.ts'
+export { matrixOf } from './matrix.ts'
 export { measureNodes, type MeasuredNode, type MeasureOptions } from './measure-nodes.ts'
 export type { Measurements } from './measurements.ts'

@@ -43,6 +43,8 @@ interface Way {
   readonly name: DatagramWay
   readonly program: string
   readonly script: string
+  /** Before `-c`. */
+  readonly options: readonly string[]
   /** Real time. */
   deadlineSeconds(count: number): number
 }
@@ -51,9 +53,15 @@ const batchSeconds = 3
 const inBatchesDeadline = (count: number) => 15 + Math.ceil(count / processesAtOnce) * batchSeconds
 
 const ways: readonly Way[] = [
-  { name: 'bash', program: 'bash', script: bashDatagramScript, deadlineSeconds: () => 30 },
-  { name: 'nc', program: 'sh', script: ncScript, deadlineSeconds: inBatchesDeadline },
-  { name: 'ping', program: 'sh', script: pingScript, deadlineSeconds: inBatchesDeadline },
+  {
+    name: 'bash',
+    program: 'bash',
+    script: bashDatagramScript,
+    options: ['--norc'],
+    deadlineSeconds: () => 30,
+  },
+  { name: 'nc', program: 'sh', script: ncScript, options: [], deadlineSeconds: inBatchesDeadline },
+  { name: 'ping', program: 'sh', script: pingScript, options: [], deadlineSeconds: inBatchesDeadline },
 ]
 
 /**
@@ -88,7 +96,7 @@ async function sendBy(
   addresses: readonly string[],
   signal: AbortSignal,
 ): Promise<SendOutcome> {
-  const result = await runner.run(way.program, ['-c', way.script, 'landfall', ...addresses], {
+  const result = await runner.run(way.program, [...way.options, '-c', way.script, 'landfall', ...addresses], {
     signal,
     deadlineSeconds: way.deadlineSeconds(addresses.length),
   })

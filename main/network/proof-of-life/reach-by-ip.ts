@@ -66,7 +66,8 @@ async function connectFrom(node: ProofNode, address: string, signal: AbortSignal
   const where = `TCP ${tcpPort}`
   const result = await node.runner.run(
     'env',
-    ['LC_ALL=C', 'bash', '-c', connectScript, address, String(tcpPort)],
+    // Over SSH bash reads the .bashrc of the account, which may take its time.
+    ['LC_ALL=C', 'bash', '--norc', '-c', connectScript, address, String(tcpPort)],
     { signal, deadlineSeconds: connectSeconds },
   )
   if (result.kind === 'killed' && result.reason === 'deadline')

@@ -111,7 +111,7 @@ const knownScripts: ReadonlyMap<string, Command> = new Map([
 const connectScript = 'exec 3<>"/dev/tcp/$0/$1"'
 
 export const shell: Command = async (call) => {
-  const [option, script = '', , ...parameters] = call.args
+  const [option, script = '', , ...parameters] = call.args[0] === '--norc' ? call.args.slice(1) : call.args
   if (option !== '-c') {
     const text = (await collect(call.stdin.chunks())).toString()
     const measurements = await measureReport(call, text)
