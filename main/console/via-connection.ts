@@ -4,7 +4,7 @@ import process from 'node:process'
 import { AppError } from '../../shared/errors/index.ts'
 import { systemDialler } from '../network/dialler.ts'
 import { createTerminalPrompter } from '../secrets/index.ts'
-import { connectSsh, type ConnectSshOptions, type SshConnection } from '../ssh/index.ts'
+import { findAgent, connectSsh, type ConnectSshOptions, type SshConnection } from '../ssh/index.ts'
 import { openIdentityStore } from '../storage/index.ts'
 import { stateFolder } from '../storage/site-folder.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -57,7 +57,7 @@ export async function connectVia(
   }
 
   const key = options.identityFile === undefined ? undefined : await readKey(options.identityFile)
-  const agent = process.env['SSH_AUTH_SOCK']
+  const agent = findAgent()
   if (key !== undefined || agent !== undefined) {
     try {
       const connection = await connect({

@@ -5,6 +5,7 @@ import type { PhaseContext } from '../engine/phase.ts'
 import type { Dialler, Endpoint } from '../network/dialler.ts'
 import type { SecretStore } from '../secrets/index.ts'
 import {
+  findAgent,
   connectPatiently,
   connectSsh,
   createJumpDialler,
@@ -90,7 +91,7 @@ export class JumpHost {
   async #authentication(): Promise<SshAuthentication> {
     const { jumpHost, readFile, secrets, areSecretsComplete } = this.#options
     const { sshKey, sshKeyPassphrase, password, useSshAgent } = jumpHost
-    const agent = useSshAgent ? process.env['SSH_AUTH_SOCK'] : undefined
+    const agent = useSshAgent ? findAgent() : undefined
     const secret = async (reference: typeof password, field: string) =>
       reference === null || !areSecretsComplete ? undefined : await secrets.resolve(reference, field)
     return {

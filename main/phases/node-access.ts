@@ -9,6 +9,7 @@ import type { Dialler, Endpoint } from '../network/dialler.ts'
 import type { LoginOutcome } from '../network/session.ts'
 import type { SecretStore } from '../secrets/index.ts'
 import {
+  findAgent,
   connectPatiently,
   connectSsh,
   judgeHostKey,
@@ -359,7 +360,7 @@ export class NodeAccess {
   async #keys(): Promise<Pick<SshAuthentication, 'privateKey' | 'passphrase' | 'agent'>> {
     const { plan, readFile, secrets, areSecretsComplete } = this.#options
     const { sshKey, sshKeyPassphrase, useSshAgent } = plan.access
-    const agent = useSshAgent ? process.env['SSH_AUTH_SOCK'] : undefined
+    const agent = useSshAgent ? findAgent() : undefined
     const needsPassphrase = sshKey !== null && sshKeyPassphrase !== null
     // A dry run without the secrets does without the key.
     const isKeyUsable = sshKey !== null && (!needsPassphrase || areSecretsComplete)

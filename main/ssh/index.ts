@@ -1,3 +1,4 @@
+export { findAgent } from './agent.ts'
 export type { SshAuthentication } from './authentication.ts'
 export { connectSsh, readHostKey, type ConnectSshOptions, type SshConnection } from './connection.ts'
 export { printedBefore } from './exec.ts'
