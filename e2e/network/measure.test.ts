@@ -323,12 +323,16 @@ describe.skipIf(reason !== undefined)(
             if (run.input === undefined || run.asRoot === true) return await running
             // Once the node is at it.
             const watching = lab('n4')
-              .exec('sh', '-c', 'until ps ax | grep -q "[o]flag=dsync\\|[f]io --name"; do sleep 0.02; done')
+              .exec(
+                'sh',
+                '-c',
+                'until ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q landfall-disk; do sleep 0.02; done',
+              )
               .then(() => {
                 stop.abort(new Error('given up'))
               })
-            const [result] = await Promise.all([running, watching])
-            return result
+            // Should it be over before anybody has looked, the test fails instead of waiting.
+            return await Promise.race([running, watching.then(() => running)])
           },
         },
       }
