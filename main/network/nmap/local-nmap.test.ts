@@ -231,9 +231,11 @@ describe.runIf(process.platform !== 'win32')('nmap through node-nmap', () => {
   it('ends when Landfall ends', async () => {
     const { file, folder } = fakeNmap(notePid + hang)
     const program = inLandfall(`
-      import { existsSync } from 'node:fs'
+      import { existsSync, readFileSync } from 'node:fs'
       void localNmap({ location: ${JSON.stringify(file)} }).run([], bounds)
-      setInterval(() => { if (existsSync(${JSON.stringify(join(folder, 'pid'))})) process.exit(7) }, 5)`)
+      const file = ${JSON.stringify(join(folder, 'pid'))}
+      // It is there before the number is in it.
+      setInterval(() => { if (existsSync(file) && readFileSync(file, 'utf8') !== '') process.exit(7) }, 5)`)
     expect(spawnSync(process.execPath, [program]).status).toBe(7)
     const pid = await pidOf(folder)
     await vi.waitFor(() => {
