@@ -1,11 +1,15 @@
 import type { Finding } from '../../shared/checks/index.ts'
 import { beforeConfiguration, checkNodes } from '../checks/index.ts'
 import { sitePhase } from '../engine/phase.ts'
+import { Semaphore } from '../engine/semaphore.ts'
 import { measureSite } from './measure-site.ts'
 import { readNodeFacts } from './node-facts.ts'
 import { readCluster } from './planned-cluster.ts'
 import { refuseBlocking } from './refuse-blocking.ts'
 import type { Site, SiteContext } from './site.ts'
+
+/** As the engine does it for phases of nodes: more would only need more memory. */
+const nodesAtOnce = 24
 
 /** What is older is looked at again before the cluster is asked for (checks.md, deploy.recheck). */
 const ageLimitMilliseconds = 5 * 60_000
@@ -77,9 +81,11 @@ export const checkAgain = sitePhase<Site, Facts>({
     // A dry run has just read and measured them.
     if (context.mode === 'dry-run') return
     const { services } = context
+    const places = new Semaphore(nodesAtOnce)
     await Promise.all(
       services.plan.nodes.map(async (node) => {
-        services.facts.set(node.name, await readNodeFacts({ ...context, node }))
+        const facts = await places.run(context.signal, () => readNodeFacts({ ...context, node }))
+        services.facts.set(node.name, facts)
       }),
     )
     const findings = checkNodes(services.plan, [...services.facts.values()])

@@ -22,7 +22,7 @@ export interface NodeFacts {
 }
 
 export type HostAnswer =
-  | { readonly kind: 'read'; readonly collected: CollectedFacts }
+  | { readonly kind: 'read'; readonly collected: Omit<CollectedFacts, 'raw'> }
   | { readonly kind: 'closed'; readonly reason: string }
 
 /** Real time for all commands on one node. The slowest of them ask disks that may be dead. */
@@ -71,8 +71,14 @@ async function askHost(context: SiteNodeContext): Promise<HostAnswer> {
   ])
   const password = async () => (await services.nodes.acceptedCredential(context, node)).password
   const runner = createSshRunner({ place: node.name, connection: access.connection, password })
-  const collected = await collectNodeFacts(runner, { signal, deadlineSeconds, asRoot: true, clock })
-  await keepRawFacts(context, collected)
+  const { raw, ...collected } = await collectNodeFacts(runner, {
+    signal,
+    deadlineSeconds,
+    asRoot: true,
+    clock,
+  })
+  // It is in the file from now on, not in the memory as well.
+  await keepRawFacts(context, raw)
   const { completeness } = collected
   switch (completeness.kind) {
     case 'complete':
@@ -88,7 +94,7 @@ async function askHost(context: SiteNodeContext): Promise<HostAnswer> {
 }
 
 /** For the support bundle. Facts that cannot be kept are no reason to stop. A dry run leaves nothing behind. */
-async function keepRawFacts(context: SiteNodeContext, { raw }: CollectedFacts): Promise<void> {
+async function keepRawFacts(context: SiteNodeContext, raw: string): Promise<void> {
   const { node, services, mode } = context
   if (mode === 'dry-run') return
   const folder = join(services.runFolder, 'facts')

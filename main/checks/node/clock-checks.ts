@@ -50,7 +50,11 @@ function synced({ host: { clock }, collected }: Subject): Verdict {
 const minute = 60_000
 
 /** Only what nobody can overlook; the answer took its time on the way. */
-function differenceOf({ facts, startedAt, endedAt }: CollectedFacts): string | undefined {
+function differenceOf({
+  facts,
+  startedAt,
+  endedAt,
+}: Pick<CollectedFacts, 'facts' | 'startedAt' | 'endedAt'>): string | undefined {
   const told = valueOf(facts.clock.epochMs)
   if (told === undefined) return undefined
   const outside = told < startedAt ? told - startedAt : told > endedAt ? told - endedAt : 0

@@ -17,7 +17,7 @@ export interface Subject {
   readonly facts: NodeFacts
   /** What SSH tells; every fact says why not where SSH is closed. */
   readonly host: HostFacts
-  readonly collected: CollectedFacts | undefined
+  readonly collected: Omit<CollectedFacts, 'raw'> | undefined
   readonly minimum: Minimum
   readonly drive: LocatedDrive
   /** IPv4 addresses that either of Local UI and SSH tells, with prefix where it is told. */
