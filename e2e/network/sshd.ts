@@ -125,7 +125,7 @@ export async function startSshd(
       `mount --bind ${file('shadow')} /etc/shadow`,
       `mount --bind ${file('pam')} /etc/pam.d/sshd`,
       // What this machine's root starts with is no part of a test, and may wait for something.
-      'for name in .bashrc .profile .bash_profile; do test ! -e "/root/$name" || mount --bind /dev/null "/root/$name"; done',
+      'for file in ~root/.bashrc ~root/.profile ~root/.bash_profile; do test ! -e "$file" || mount --bind /dev/null "$file"; done',
       'mount -t tmpfs tmpfs /run',
       'mkdir -m 755 /run/sshd',
       `exec /usr/sbin/sshd -D -f ${file('sshd_config')} -E ${file('log')}`,

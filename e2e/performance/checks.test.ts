@@ -26,7 +26,7 @@ async function checkLab(nodes: number): Promise<Checked> {
   const description = join(place.folder, `lab-${nodes}.json`)
   const scenario = join(place.folder, 'scenario.yaml')
   // The nodes are there at once: waiting for them is no part of checking.
-  await writeFile(scenario, JSON.stringify({ name: 'short waits', durationFactor: 0.01 }))
+  await writeFile(scenario, JSON.stringify({ name: 'short waits', durationFactor: 0.001 }))
   const lab = place.landfall(
     'lab',
     plan,

@@ -11,7 +11,8 @@ const skewed = {
   timeScale: 2,
   scenario: {
     machines: { n3: { clock: { offsetSeconds: 90 } } },
-    durations: { install: '1s', boot: '1s', localUiFirstStart: '1s' },
+    // The nodes are there when the command looks for them.
+    durations: { install: '1ms', boot: '1ms', localUiFirstStart: '1ms' },
   },
 }
 const withData = { scenario: { machines: { n3: { storageDrive: { signatures: ['LVM2_member'] } } } } }
@@ -52,6 +53,8 @@ describe.concurrent('landfall fix', { timeout }, () => {
     withSite(skewed, async (site) => {
       const shown = await fix(site, 'clock.skew', '--dry-run')
       expect(shown).toMatchObject({ exitCode: 0, stderr: '' })
+      // Before anything else: who is about to be changed.
+      expect(shown.stdout).toMatch(/^seen for the first time: ssh 10\.10\.200\.13:22 ssh-ed25519 SHA256:/m)
       expect(shown.stdout).toMatch(/^clock of n3\n-.*\n\+/m)
       expect(shown.stdout).toContain('Nothing was changed.')
       expect(await stateOf(site, 'clock.skew')).toBe('warn')

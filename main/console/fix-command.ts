@@ -193,7 +193,16 @@ class Fixing {
     phases: readonly Phase<Site>[],
     journal?: Awaited<ReturnType<typeof createJournal>>,
   ): Promise<void> {
-    const { errors } = await this.#session.walk(phases, journal === undefined ? {} : { journal })
+    const { errors } = await this.#session.walk(phases, {
+      ...(journal === undefined ? {} : { journal }),
+      onEvent: (event) => {
+        // Nothing is changed on a machine whose identity nobody was shown.
+        if (event.type === 'identity-pinned')
+          process.stdout.write(
+            `seen for the first time: ${event.kind} ${event.endpoint} ${event.algorithm} ${event.fingerprint}\n`,
+          )
+      },
+    })
     this.#options.signal.throwIfAborted()
     const [error] = errors
     if (error !== undefined) throw error
